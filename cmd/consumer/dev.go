@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/prestage/prestage/internal/dev"
+)
+
+// devCmd runs everything in one process.
+type devCmd struct {
+	Exit        bool   `help:"End after the proof: 0 only if everything is warm in the emulator's own truth."`
+	Data        string `help:"Folder that keeps the stream and the objects; a temporary one by default." type:"path"`
+	Verbose     bool   `help:"Show the daemon's log."`
+	NATSPort    int    `name:"nats-port" help:"Port of NATS on 127.0.0.1; a free one by default."`
+	LOTAPort    int    `name:"lota-port" help:"Port of LOTA, likewise."`
+	PrimaryPort int    `name:"primary-port" help:"Port of the primary endpoint, likewise."`
+	SimPort     int    `name:"sim-port" help:"Port of the emulator's admin listener, likewise."`
+	AdminPort   int    `name:"admin-port" help:"Port of the daemon's admin listener, likewise."`
+}
+
+// Run shows the proof and stays up.
+func (d devCmd) Run(ctx context.Context, w world) error {
+	level := slog.LevelWarn
+	if d.Verbose {
+		level = slog.LevelInfo
+	}
+	log := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level}))
+	return dev.Run(ctx, dev.Options{
+		Data: d.Data, Exit: d.Exit, NATSPort: d.NATSPort, LOTAPort: d.LOTAPort,
+		PrimaryPort: d.PrimaryPort, SimPort: d.SimPort, AdminPort: d.AdminPort,
+		Command: invocation(),
+	}, w.stdout, isTerminal(w.stdout), log)
+}
+
+// invocation is how to call this program again: a binary that "go run" built
+// is gone by then.
+func invocation() string {
+	if exe, err := os.Executable(); err == nil && !strings.Contains(exe, "go-build") {
+		return exe
+	}
+	return "go run ./cmd/consumer"
+}

@@ -1,0 +1,155 @@
+// Command prestage keeps CoreWeave's LOTA cache warm: it consumes checkpoint
+// and model events from NATS JetStream and has LOTA fill its cache with every
+// object that they name. See the README.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/prestage/prestage/internal/app"
+)
+
+// Exit codes of the program.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitTimeout = 3
+)
+
+// exitError carries an exit code.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// cli is the command line. Flags are for what differs from call to call; the
+// set-up comes from the environment.
+type cli struct {
+	Run     runCmd     `cmd:"" default:"1" help:"The consumer daemon (default)."`
+	Dev     devCmd     `cmd:"" help:"The whole system in one process, nothing to install."`
+	Publish publishCmd `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
+	Lotasim lotasimCmd `cmd:"" help:"The LOTA emulator alone."`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
+}
+
+// later are the commands that this version does not have.
+var later = []string{
+	"replay", "warm", "plan", "wait", "status", "pause", "resume", "dlq", "reconcile", "gateway", "doctor",
+}
+
+// world is what a command touches besides the network.
+type world struct {
+	environ []string
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], world{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}))
+}
+
+func run(args []string, w world) int {
+	if len(args) > 0 && slices.Contains(later, args[0]) {
+		fmt.Fprintf(w.stderr, "prestage: %s: not in this version\n", args[0])
+		return exitUsage
+	}
+	var c cli
+	exited := false
+	parser, err := kong.New(&c,
+		kong.Name("prestage"),
+		kong.Description("Keeps CoreWeave's LOTA cache warm: events in, cache filled, then acked. Settings come from the environment, see the README."),
+		kong.Writers(w.stdout, w.stderr),
+		kong.Exit(func(int) { exited = true }), // after --help and --version
+		kong.UsageOnError(),
+		kong.Vars{"version": version()},
+	)
+	if err != nil {
+		fmt.Fprintf(w.stderr, "prestage: %v\n", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return exitDone
+	}
+	if err != nil {
+		fmt.Fprintf(w.stderr, "prestage: %v\n", err)
+		return exitUsage
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	// From the first signal on the default holds again: a second one ends the
+	// program at once.
+	context.AfterFunc(ctx, stop)
+
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return w.exit(parsed.Run(w))
+}
+
+// exit prints err as one line and returns the program's exit code.
+func (w world) exit(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(w.stderr, "prestage: %v\n", err)
+	var coded *exitError
+	var setting *app.SettingError
+	switch {
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.As(err, &setting):
+		return exitUsage
+	default:
+		return exitFailed
+	}
+}
+
+// logger writes to stderr as the configuration says.
+func (w world) logger(c app.Config) *slog.Logger {
+	format := c.LogFormat
+	if format == "" {
+		format = "json"
+		if isTerminal(w.stderr) {
+			format = "text"
+		}
+	}
+	opts := &slog.HandlerOptions{Level: c.LogLevel}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(w.stderr, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w.stderr, opts))
+}
+
+// isTerminal says that a person is likely to be looking.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
+}

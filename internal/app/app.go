@@ -1,0 +1,245 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+// Deps are what an App takes from outside its configuration.
+type Deps struct {
+	Log      *slog.Logger
+	Registry *prometheus.Registry
+	// AWS carries region and credentials; its HTTP client is not used for LOTA.
+	AWS aws.Config
+}
+
+// App is the daemon.
+type App struct {
+	cfg   Config
+	deps  Deps
+	admin *admin
+	state atomic.Pointer[state]
+}
+
+// state is what /readyz looks at.
+type state struct {
+	nc       *nats.Conn
+	endpoint *prestage.Endpoint
+	running  bool // provisioned and fetching
+	draining bool
+}
+
+// New checks cfg and binds the admin listener, whose port may be 0.
+func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, deps: deps}
+	a.state.Store(&state{})
+	var err error
+	a.admin, err = listenAdmin(ctx, cfg.HTTPAddr, deps.Registry, a.Ready, deps.Log)
+	return a, err
+}
+
+// AdminAddr is where the admin listener really is.
+func (a *App) AdminAddr() string { return a.admin.listener.Addr().String() }
+
+// Ready says why events are not being taken, or nil.
+func (a *App) Ready() error {
+	s := a.state.Load()
+	switch {
+	case s.draining:
+		return errors.New("draining")
+	case s.nc == nil || !s.nc.IsConnected():
+		return errors.New("nats is not reachable")
+	case !s.running:
+		return errors.New("streams, buckets and consumers are not ready")
+	default:
+		return s.endpoint.Ready()
+	}
+}
+
+// Run works until ctx ends, then drains: fetching stops at once, fills under
+// way get PRESTAGE_DRAIN_TIMEOUT. It returns nil after a clean stop.
+func (a *App) Run(ctx context.Context) error {
+	group, fetch := errgroup.WithContext(ctx)
+	defer a.admin.close()
+	group.Go(a.admin.serve)
+
+	closed := make(chan error, 1)
+	nc, err := connect(a.cfg, instanceName(a.cfg), a.deps.Log, closed)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	group.Go(func() error {
+		select {
+		case <-fetch.Done():
+			return nil
+		case err := <-closed:
+			return fmt.Errorf("nats connection closed for good: %w", err)
+		}
+	})
+	group.Go(func() error {
+		defer a.admin.close()
+		return a.consume(fetch, nc)
+	})
+	return group.Wait()
+}
+
+// consume runs the lanes until fetch ends and what is in hand is settled.
+func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
+	cfg, log, reg := a.cfg, a.deps.Log, a.deps.Registry
+	work, cut := drainContext(fetch, cfg.DrainTimeout)
+	defer cut()
+
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("jetstream: %w", err)
+	}
+	lota, err := newLOTA(cfg, a.deps)
+	if err != nil {
+		return err
+	}
+	defer lota.close()
+	a.state.Store(&state{nc: nc, endpoint: lota.endpoint})
+	stopped := context.AfterFunc(fetch, func() {
+		a.state.Store(&state{nc: nc, endpoint: lota.endpoint, draining: true})
+	})
+	defer stopped()
+
+	probing, stopProbing := context.WithCancel(work)
+	probed := make(chan struct{})
+	go func() {
+		defer close(probed)
+		_ = lota.endpoint.Run(probing)
+	}()
+	defer func() {
+		stopProbing()
+		<-probed
+	}()
+
+	var names []string
+	for _, l := range cfg.lanes() {
+		names = append(names, l.name)
+	}
+	metrics := consumer.NewMetrics(reg, names...)
+	registerInfo(reg)
+
+	for {
+		res, err := a.provision(fetch, nc, js)
+		if err != nil || fetch.Err() != nil {
+			return err
+		}
+		ledger := dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log})
+		warmer, err := lota.warmer(cfg, ledger, log)
+		if err != nil {
+			return err
+		}
+		running := a.state.Load()
+		if !running.draining {
+			a.state.CompareAndSwap(running, &state{nc: nc, endpoint: lota.endpoint, running: true})
+		}
+		err = runLanes(work, fetch, cfg, res, consumer.Config{
+			Cluster: cfg.Cluster,
+			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter},
+			Conn:    nc, JS: js, Receipts: res.receipts, Results: res.results, Letters: res.letters,
+			Warmer: warmer, Gate: lota.endpoint, Metrics: metrics, Log: log,
+		})
+		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {
+			return err
+		}
+		// Somebody deleted the stream or a durable. Whoever did may be about to
+		// make it anew: leave them a moment.
+		log.LogAttrs(fetch, slog.LevelError, "consumer or stream deleted, provisioning again", slog.Any("error", err))
+		select {
+		case <-fetch.Done():
+			return nil
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// runLanes runs all lanes; one that fails stops the others.
+func runLanes(work, fetch context.Context, cfg Config, res *resources, cc consumer.Config) error {
+	group, fetch := errgroup.WithContext(fetch)
+	for i, l := range cfg.lanes() {
+		lane := consumer.NewLane(l.name, l.kind, cc)
+		group.Go(func() error { return lane.Run(work, fetch, res.consumers[i]) })
+		group.Go(func() error {
+			lane.WatchLag(fetch, res.events, res.consumers[i])
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// provision waits until everything is there. An error is one that waiting does
+// not cure.
+func (a *App) provision(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) (*resources, error) {
+	b := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(200*time.Millisecond),
+		backoff.WithMaxInterval(5*time.Second),
+		backoff.WithMaxElapsedTime(0))
+	var res *resources
+	err := backoff.RetryNotify(func() error {
+		p := &provisioner{cfg: a.cfg, js: js, clustered: nc.ConnectedClusterName() != "", log: a.deps.Log}
+		try, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		var err error
+		res, err = p.ensure(try)
+		if hopeless(err) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(b, ctx), func(err error, wait time.Duration) {
+		a.deps.Log.LogAttrs(ctx, slog.LevelWarn, "waiting for jetstream", slog.Any("error", err), slog.Duration("retry_in", wait))
+	})
+	if ctx.Err() != nil {
+		return nil, nil
+	}
+	return res, err
+}
+
+// hopeless says that a person has to change something: the set-up breaks a
+// promise, or the server understood and refused.
+func hopeless(err error) bool {
+	if errors.Is(err, errSetup) {
+		return true
+	}
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.Code >= 400 && api.Code < 500
+}
+
+// drainContext outlives fetch by timeout, then ends.
+func drainContext(fetch context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancelCause(context.WithoutCancel(fetch))
+	stop := context.AfterFunc(fetch, func() {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(errors.New("PRESTAGE_DRAIN_TIMEOUT is over"))
+		case <-work.Done():
+		}
+	})
+	return work, func() {
+		stop()
+		cancel(nil)
+	}
+}

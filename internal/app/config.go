@@ -1,0 +1,58 @@
+package app
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is the daemon's configuration. Each field is one environment variable
+// of the contract; the tags feed the parser and the table in the README.
+type Config struct {
+	NATSURL      []string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"one or more servers, comma-separated"`
+	NATSCreds    string   `env:"NATS_CREDS" doc:"credentials file (JWT and seed)"`
+	NATSNKey     string   `env:"NATS_NKEY" doc:"NKey seed file"`
+	NATSUser     string   `env:"NATS_USER" doc:"user name"`
+	NATSPassword Secret   `env:"NATS_PASSWORD" doc:"password"`
+	NATSToken    Secret   `env:"NATS_TOKEN" doc:"token"`
+	NATSCA       string   `env:"NATS_CA" doc:"file of CA certificates for TLS"`
+	NATSCert     string   `env:"NATS_CERT" doc:"file of the client's certificate, with NATS_KEY"`
+	NATSKey      string   `env:"NATS_KEY" doc:"file of the client's key, with NATS_CERT"`
+
+	LOTAEndpoint      string `env:"LOTA_ENDPOINT" envDefault:"http://cwlota.com" doc:"the LOTA endpoint; only hosts known to be LOTA are accepted, cwobject.com never"`
+	LOTATrustEndpoint bool   `env:"LOTA_TRUST_ENDPOINT" envDefault:"false" doc:"accept another host as LOTA (the emulator, a test)"`
+	LOTADial          string `env:"LOTA_DIAL" doc:"host:port that every LOTA host name is dialled at instead of DNS; for S3 requests only"`
+
+	Cluster            string        `env:"PRESTAGE_CLUSTER" envDefault:"default" doc:"the cluster whose cache this instance warms; letters, digits, _ and -"`
+	Stream             string        `env:"PRESTAGE_STREAM" envDefault:"EVENTS" doc:"the stream to consume; letters, digits, _ and -"`
+	ModelSubjects      []string      `env:"PRESTAGE_MODEL_SUBJECTS" envDefault:"events.model.published" doc:"the urgent lane: these subjects and everything below them"`
+	CheckpointSubjects []string      `env:"PRESTAGE_CHECKPOINT_SUBJECTS" envDefault:"events.checkpoint.written,events.object.created" doc:"the routine lane, likewise"`
+	Provision          bool          `env:"PRESTAGE_PROVISION" envDefault:"true" doc:"create streams, consumers and buckets that are missing; what exists is not changed, but durables of prestage may get new subjects and AckWait"`
+	Replicas           int           `env:"PRESTAGE_REPLICAS" envDefault:"0" doc:"replicas of what is provisioned, 1 to 5; 0: three where the NATS cluster can, else one"`
+	Buckets            []string      `env:"PRESTAGE_BUCKETS" envDefault:"*" doc:"allowed buckets, comma-separated globs; an event outside is dead-lettered and no request is sent"`
+	Concurrency        int           `env:"PRESTAGE_CONCURRENCY" envDefault:"300" doc:"ceiling of concurrent fills of this instance"`
+	MinBytes           int64         `env:"PRESTAGE_MIN_BYTES" envDefault:"4000000" doc:"objects not larger are skipped when the size is known without a request"`
+	Confirm            string        `env:"PRESTAGE_CONFIRM" envDefault:"response" doc:"what counts as filled; response: the ranged HEAD answered 2xx (probe and auto: not in this version)"`
+	FillTimeout        time.Duration `env:"PRESTAGE_FILL_TIMEOUT" envDefault:"15m" doc:"the longest that one fill may take, heartbeats going on"`
+	AckWait            time.Duration `env:"PRESTAGE_ACK_WAIT" envDefault:"30s" doc:"JetStream AckWait, at least 5s; heartbeats come at a third of what the consumer really has"`
+	DrainTimeout       time.Duration `env:"PRESTAGE_DRAIN_TIMEOUT" envDefault:"30s" doc:"after SIGTERM, how long running fills may still take before their events are given back"`
+	MaxAttempts        int           `env:"PRESTAGE_MAX_ATTEMPTS" envDefault:"8" doc:"attempts of an event whose own objects keep failing, before the DLQ; spaced 1 s, 5 s, 25 s, 2 min, then 10 min"`
+	GiveUpAfter        time.Duration `env:"PRESTAGE_GIVE_UP_AFTER" envDefault:"24h" doc:"how long an event may wait for a bucket that refuses us (403, 400), counted from the first refusal; such waiting costs no attempts"`
+	DedupeTTL          time.Duration `env:"PRESTAGE_DEDUPE_TTL" envDefault:"24h" doc:"how long a filled version counts as warm"`
+	Supersede          bool          `env:"PRESTAGE_SUPERSEDE" envDefault:"true" doc:"no effect in this version: every event is filled"`
+	HTTPAddr           string        `env:"PRESTAGE_HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"admin listener: /healthz, /readyz, /metrics"`
+
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
+	LogFormat string     `env:"LOG_FORMAT" doc:"text or json; text on a terminal, else json"`
+}
+
+// Secret is a value that no log, error or table ever shows.
+type Secret string
+
+// String hides the value.
+func (Secret) String() string { return "(hidden)" }
+
+// GoString hides the value from %#v.
+func (Secret) GoString() string { return "(hidden)" }
+
+// LogValue hides the value from slog.
+func (Secret) LogValue() slog.Value { return slog.StringValue("(hidden)") }

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// connect returns a connection that reconnects for ever. Without a server it
+// does not fail: what needs one waits.
+func connect(c Config, name string, log *slog.Logger, closed chan<- error, more ...nats.Option) (*nats.Conn, error) {
+	opts := []nats.Option{
+		nats.Name(name),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(time.Second),
+		nats.ReconnectJitter(500*time.Millisecond, 500*time.Millisecond),
+		nats.Timeout(5 * time.Second),
+		nats.PingInterval(20 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.ConnectHandler(func(nc *nats.Conn) {
+			log.Info("connected", slog.String("server", nc.ConnectedUrlRedacted()))
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("reconnected", slog.String("server", nc.ConnectedUrlRedacted()))
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("disconnected", slog.Any("error", err))
+			}
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			log.Warn("nats error", slog.String("subject", subject), slog.Any("error", err))
+		}),
+		// The client closes for good when the server refuses its credentials
+		// twice in a row; that needs a person.
+		nats.ClosedHandler(func(nc *nats.Conn) {
+			select {
+			case closed <- nc.LastError():
+			default:
+			}
+		}),
+	}
+	if c.NATSCreds != "" {
+		opts = append(opts, nats.UserCredentials(c.NATSCreds))
+	}
+	if c.NATSNKey != "" {
+		nkey, err := nats.NkeyOptionFromSeed(c.NATSNKey)
+		if err != nil {
+			return nil, &SettingError{"NATS_NKEY", c.NATSNKey, "want a file with an NKey seed"}
+		}
+		opts = append(opts, nkey)
+	}
+	if c.NATSUser != "" {
+		opts = append(opts, nats.UserInfo(c.NATSUser, string(c.NATSPassword)))
+	}
+	if c.NATSToken != "" {
+		opts = append(opts, nats.Token(string(c.NATSToken)))
+	}
+	if c.NATSCA != "" {
+		opts = append(opts, nats.RootCAs(c.NATSCA))
+	}
+	if c.NATSCert != "" {
+		opts = append(opts, nats.ClientCert(c.NATSCert, c.NATSKey))
+	}
+	nc, err := nats.Connect(strings.Join(c.NATSURL, ","), append(opts, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nats: %w", err)
+	}
+	return nc, nil
+}
+
+// instanceName tells replicas apart in NATS and in logs.
+func instanceName(c Config) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("prestage-%s-%s-%d", c.Cluster, host, os.Getpid())
+}
+
+// Dial connects once, for a command that does not wait for a server.
+func Dial(c Config) (*nats.Conn, error) {
+	nc, err := connect(c, instanceName(c), slog.New(slog.DiscardHandler), nil, nats.RetryOnFailedConnect(false))
+	if err != nil {
+		return nil, fmt.Errorf("%w; is NATS_URL right?", err)
+	}
+	return nc, nil
+}

@@ -1,0 +1,285 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/events"
+)
+
+// Names of the buckets.
+const (
+	ObjectsBucket  = "prestage_objects"
+	ReceiptsBucket = "prestage_receipts"
+)
+
+// What is provisioned can hardly be changed later; see the README for why each
+// limit is as it is.
+const (
+	eventsAge     = 7 * 24 * time.Hour
+	eventsWindow  = 10 * time.Minute // for producers' retries with Nats-Msg-Id
+	receiptsAge   = 30 * 24 * time.Hour
+	resultsBytes  = 1 << 30
+	ownerMetadata = "prestage" // marks a durable as made by this program
+)
+
+// lane is what one durable is made from.
+type lane struct {
+	name     string
+	kind     events.Kind
+	subjects []string
+}
+
+func (c *Config) lanes() []lane {
+	return []lane{
+		{"model", events.KindModel, filters(c.ModelSubjects)},
+		{"checkpoint", events.KindCheckpoint, filters(c.CheckpointSubjects)},
+	}
+}
+
+func (c *Config) durable(l lane) string { return "prestage-" + c.Cluster + "-" + l.name }
+
+// errSetup marks what a person has to change: waiting would not help.
+var errSetup = errors.New("set-up")
+
+// resources is what exists in JetStream once provision has succeeded.
+type resources struct {
+	events, results, letters jetstream.Stream
+	objects, receipts        jetstream.KeyValue
+	consumers                []jetstream.Consumer // in the order of Config.lanes
+}
+
+// provisioner creates what is missing and checks what exists.
+type provisioner struct {
+	cfg       Config
+	js        jetstream.JetStream
+	clustered bool
+	log       *slog.Logger
+}
+
+func (p *provisioner) ensure(ctx context.Context) (*resources, error) {
+	var r resources
+	var err error
+	lanes := p.cfg.lanes()
+	var subjects []string
+	for _, l := range lanes {
+		subjects = append(subjects, l.subjects...)
+	}
+	r.events, err = p.stream(ctx, jetstream.StreamConfig{
+		Name: p.cfg.Stream, Description: "events for prestage", Subjects: subjects,
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage,
+		MaxAge: eventsAge, Duplicates: eventsWindow, AllowDirect: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.checkSubjects(ctx, subjects, r.events.CachedInfo().Config)
+
+	r.results, err = p.stream(ctx, jetstream.StreamConfig{
+		Name: consumer.ResultsStream, Description: "what became of the events", Subjects: []string{"prestage.warmed.>", "prestage.failed.>"},
+		Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, MaxAge: receiptsAge, MaxBytes: resultsBytes, AllowDirect: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.letters, err = p.stream(ctx, jetstream.StreamConfig{
+		Name: consumer.DLQStream, Description: "dead letters of prestage", Subjects: []string{"prestage.dlq.>"},
+		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowDirect: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.objects, err = p.bucket(ctx, dedupe.BucketConfig(p.cfg.DedupeTTL, 0))
+	if err != nil {
+		return nil, err
+	}
+	r.receipts, err = p.bucket(ctx, jetstream.KeyValueConfig{
+		Bucket: ReceiptsBucket, Description: "receipts of prestage", History: 1, TTL: receiptsAge, Storage: jetstream.FileStorage,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lanes {
+		c, err := p.consumer(ctx, r.events, l)
+		if err != nil {
+			return nil, err
+		}
+		r.consumers = append(r.consumers, c)
+	}
+	return &r, nil
+}
+
+// replicas are the counts to try: what was asked for, or three where the
+// cluster can and else one.
+func (p *provisioner) replicas() []int {
+	switch {
+	case p.cfg.Replicas > 0:
+		return []int{p.cfg.Replicas}
+	case p.clustered:
+		return []int{3, 1}
+	default:
+		return []int{1}
+	}
+}
+
+// stream returns the stream, created when it is missing. One that exists is
+// never changed.
+func (p *provisioner) stream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	s, err := p.js.Stream(ctx, want.Name)
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return s, wrap("stream "+want.Name, err)
+	}
+	if !p.cfg.Provision {
+		return nil, fmt.Errorf("%w: stream %s does not exist and PRESTAGE_PROVISION=false", errSetup, want.Name)
+	}
+	for _, n := range p.replicas() {
+		want.Replicas = n
+		s, err = p.js.CreateStream(ctx, want)
+		if err == nil {
+			p.log.LogAttrs(ctx, slog.LevelInfo, "created stream", slog.String("stream", want.Name),
+				slog.Int("replicas", n), slog.Any("subjects", want.Subjects))
+			return s, nil
+		}
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was faster
+			s, err = p.js.Stream(ctx, want.Name)
+			return s, wrap("stream "+want.Name, err)
+		}
+	}
+	return nil, wrap("create stream "+want.Name, err)
+}
+
+// bucket is stream for KV buckets.
+func (p *provisioner) bucket(ctx context.Context, want jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	kv, err := p.js.KeyValue(ctx, want.Bucket)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, wrap("bucket "+want.Bucket, err)
+	}
+	if !p.cfg.Provision {
+		return nil, fmt.Errorf("%w: bucket %s does not exist and PRESTAGE_PROVISION=false", errSetup, want.Bucket)
+	}
+	for _, n := range p.replicas() {
+		want.Replicas = n
+		kv, err = p.js.CreateKeyValue(ctx, want)
+		if err == nil {
+			p.log.LogAttrs(ctx, slog.LevelInfo, "created bucket", slog.String("bucket", want.Bucket), slog.Int("replicas", n))
+			return kv, nil
+		}
+		if errors.Is(err, jetstream.ErrBucketExists) {
+			kv, err = p.js.KeyValue(ctx, want.Bucket)
+			return kv, wrap("bucket "+want.Bucket, err)
+		}
+	}
+	return nil, wrap("create bucket "+want.Bucket, err)
+}
+
+// checkSubjects warns of what differs between the lanes' subjects and the
+// stream's. JetStream accepts a filter that no subject of the stream can match.
+func (p *provisioner) checkSubjects(ctx context.Context, lanes []string, stream jetstream.StreamConfig) {
+	for _, s := range lanes {
+		if !covered(s, stream.Subjects) {
+			p.log.LogAttrs(ctx, slog.LevelWarn, "the stream does not take all of a lane's subjects: such events are refused to their producer",
+				slog.String("stream", stream.Name), slog.String("subject", s), slog.Any("stream_subjects", stream.Subjects))
+		}
+	}
+	for _, s := range stream.Subjects {
+		if !covered(s, lanes) {
+			p.log.LogAttrs(ctx, slog.LevelWarn, "the stream is wider than the lanes: an event on a mistyped subject is stored and never consumed",
+				slog.String("stream", stream.Name), slog.String("subject", s), slog.Any("lanes", lanes))
+		}
+	}
+	if stream.Retention != jetstream.LimitsPolicy {
+		p.log.LogAttrs(ctx, slog.LevelWarn, "the stream does not keep its history, so that it cannot be replayed",
+			slog.String("stream", stream.Name), slog.String("retention", stream.Retention.String()))
+	}
+}
+
+// consumer returns the lane's durable, created when it is missing. Of one that
+// carries prestage's mark, subjects and AckWait follow the configuration; any
+// other is used as it is, provided that it keeps the promises.
+func (p *provisioner) consumer(ctx context.Context, stream jetstream.Stream, l lane) (jetstream.Consumer, error) {
+	name := p.cfg.durable(l)
+	c, err := stream.Consumer(ctx, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if !p.cfg.Provision {
+			return nil, fmt.Errorf("%w: consumer %s does not exist and PRESTAGE_PROVISION=false", errSetup, name)
+		}
+		c, err = stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+			Durable: name, Description: "the " + l.name + " lane of prestage", FilterSubjects: l.subjects,
+			DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: p.cfg.AckWait,
+			MaxDeliver: -1, MaxAckPending: -1, // delayed naks keep their places: a limit would let one bucket stop the lane
+			Metadata: map[string]string{ownerMetadata: l.name},
+		})
+		if err == nil {
+			p.log.LogAttrs(ctx, slog.LevelInfo, "created consumer", slog.String("consumer", name), slog.Any("subjects", l.subjects))
+		}
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			c, err = stream.Consumer(ctx, name)
+		}
+	}
+	if err != nil {
+		return nil, wrap("consumer "+name, err)
+	}
+	return p.adopt(ctx, stream, c, l)
+}
+
+func (p *provisioner) adopt(ctx context.Context, stream jetstream.Stream, c jetstream.Consumer, l lane) (jetstream.Consumer, error) {
+	have := c.CachedInfo().Config
+	if err := keepsPromises(have); err != nil {
+		return nil, fmt.Errorf("%w: consumer %s: %w", errSetup, have.Durable, err)
+	}
+	subjects := have.FilterSubjects
+	if have.FilterSubject != "" {
+		subjects = []string{have.FilterSubject}
+	}
+	same := slices.Equal(slices.Sorted(slices.Values(subjects)), slices.Sorted(slices.Values(l.subjects)))
+	if same && have.AckWait == p.cfg.AckWait {
+		return c, nil
+	}
+	if _, ours := have.Metadata[ownerMetadata]; !ours || !p.cfg.Provision {
+		p.log.LogAttrs(ctx, slog.LevelWarn, "consumer differs from the configuration and is used as it is",
+			slog.String("consumer", have.Durable), slog.Any("subjects", subjects), slog.Duration("ack_wait", have.AckWait))
+		return c, nil
+	}
+	have.FilterSubject, have.FilterSubjects, have.AckWait = "", l.subjects, p.cfg.AckWait
+	updated, err := stream.UpdateConsumer(ctx, have)
+	if err != nil {
+		return nil, wrap("update consumer "+have.Durable, err)
+	}
+	p.log.LogAttrs(ctx, slog.LevelInfo, "updated consumer", slog.String("consumer", have.Durable),
+		slog.Any("subjects", l.subjects), slog.Duration("ack_wait", p.cfg.AckWait))
+	return updated, nil
+}
+
+// keepsPromises says which setting of an existing durable would break what
+// prestage promises.
+func keepsPromises(c jetstream.ConsumerConfig) error {
+	switch {
+	case c.AckPolicy != jetstream.AckExplicitPolicy:
+		return fmt.Errorf("ack policy is %s, want explicit: events would count as done before their fills are", c.AckPolicy)
+	case c.MaxDeliver > 0:
+		return fmt.Errorf("MaxDeliver is %d, want -1: the server would drop events that prestage still works on", c.MaxDeliver)
+	case len(c.BackOff) > 0:
+		return errors.New("BackOff is set, want none: it replaces AckWait, so that heartbeats would come too late")
+	case c.AckWait < 5*time.Second:
+		return fmt.Errorf("AckWait is %s, want at least 5s: a server's restart rounds deadlines", c.AckWait)
+	case c.DeliverSubject != "":
+		return errors.New("it is a push consumer, want a pull consumer")
+	}
+	return nil
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", strings.TrimSpace(what), err)
+}

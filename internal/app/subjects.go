@@ -1,0 +1,84 @@
+package app
+
+import (
+	"slices"
+	"strings"
+)
+
+// filters are the subjects of a lane as JetStream wants them: each one and
+// everything below it.
+func filters(subjects []string) []string {
+	var out []string
+	for _, s := range subjects {
+		s = strings.TrimSpace(s)
+		out = append(out, s)
+		if s != ">" && !strings.HasSuffix(s, ".>") {
+			out = append(out, s+".>")
+		}
+	}
+	return out
+}
+
+func validSubject(s string) bool {
+	tokens := strings.Split(strings.TrimSpace(s), ".")
+	for i, t := range tokens {
+		switch {
+		case t == "" || len(s) > 512:
+			return false
+		case t == ">" && i != len(tokens)-1:
+			return false
+		case len(t) > 1 && strings.ContainsAny(t, "*>"):
+			return false
+		case strings.ContainsFunc(t, func(c rune) bool { return c <= ' ' || c == 0x7f }):
+			return false
+		}
+	}
+	return tokens[0] != "$JS" && tokens[0] != "$KV" && tokens[0] != "$SYS"
+}
+
+// overlap finds two of the subjects that some message would match both.
+func overlap(subjects []string) (a, b string, found bool) {
+	for i, a := range subjects {
+		for _, b := range subjects[i+1:] {
+			if meet(strings.Split(a, "."), strings.Split(b, ".")) {
+				return a, b, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// meet says that some subject matches both patterns.
+func meet(a, b []string) bool {
+	for i := range max(len(a), len(b)) {
+		switch {
+		case i >= len(a) || i >= len(b):
+			return false
+		case a[i] == ">" || b[i] == ">":
+			return true
+		case a[i] != "*" && b[i] != "*" && a[i] != b[i]:
+			return false
+		}
+	}
+	return true
+}
+
+// covered says that every subject that pattern matches is among those that one
+// of streams matches.
+func covered(pattern string, streams []string) bool {
+	p := strings.Split(pattern, ".")
+	return slices.ContainsFunc(streams, func(s string) bool {
+		t := strings.Split(s, ".")
+		for i := range t {
+			switch {
+			case t[i] == ">":
+				return i < len(p)
+			case i >= len(p) || p[i] == ">":
+				return false
+			case t[i] != "*" && t[i] != p[i]:
+				return false
+			}
+		}
+		return len(t) == len(p)
+	})
+}

@@ -1,0 +1,184 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// Validate says which setting is wrong, if any, as a *SettingError.
+func (c *Config) Validate() error {
+	for _, check := range []func() error{c.checkNATS, c.checkLOTA, c.checkNames, c.checkLimits, c.checkListeners} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkNATS() error {
+	for _, raw := range c.NATSURL {
+		u, err := url.Parse(strings.TrimSpace(raw))
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			// The value may hold a password.
+			return &SettingError{Name: "NATS_URL", Want: "want nats://host:port (or tls, ws, wss), comma-separated; the value is not shown, it may hold a password"}
+		}
+	}
+	for name, file := range map[string]string{
+		"NATS_CREDS": c.NATSCreds, "NATS_NKEY": c.NATSNKey, "NATS_CA": c.NATSCA, "NATS_CERT": c.NATSCert, "NATS_KEY": c.NATSKey,
+	} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			return &SettingError{name, file, "want the path of a readable file"}
+		}
+	}
+	if (c.NATSCert == "") != (c.NATSKey == "") {
+		return &SettingError{Name: "NATS_CERT", Value: c.NATSCert, Want: "NATS_CERT and NATS_KEY go together"}
+	}
+	return nil
+}
+
+// lotaHost is the one host name that CoreWeave documents for LOTA; it speaks
+// plain HTTP only and is reached only from inside a cluster.
+const lotaHost = "cwlota.com"
+
+func (c *Config) checkLOTA() error {
+	_, err := c.lotaURL()
+	if err != nil {
+		return err
+	}
+	if c.LOTADial != "" {
+		if err := checkHostPort(c.LOTADial); err != nil {
+			return &SettingError{"LOTA_DIAL", c.LOTADial, "want host:port"}
+		}
+	}
+	return nil
+}
+
+// lotaURL is the endpoint, checked to be LOTA: on any other host the ranged
+// HEAD would be answered 2xx and fill nothing.
+func (c *Config) lotaURL() (*url.URL, error) {
+	fail := func(want string) (*url.URL, error) {
+		shown := c.LOTAEndpoint
+		if strings.Contains(shown, "@") {
+			shown = "" // credentials
+		}
+		return nil, &SettingError{"LOTA_ENDPOINT", shown, want}
+	}
+	u, err := url.Parse(c.LOTAEndpoint)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return fail("want http://cwlota.com")
+	}
+	if u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+		return fail("want scheme and host only, no credentials, path or query")
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if host == "cwobject.com" || strings.HasSuffix(host, ".cwobject.com") {
+		return fail("the primary endpoint answers the ranged HEAD but never fills the cache; use http://cwlota.com")
+	}
+	if host == lotaHost && u.Scheme == "https" {
+		return fail("LOTA speaks plain HTTP only; use http://cwlota.com")
+	}
+	if host != lotaHost && !c.LOTATrustEndpoint {
+		return fail("not known to be LOTA, want http://cwlota.com; LOTA_TRUST_ENDPOINT=true accepts another host (the emulator, a test)")
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return fail("want a host name, an S3 client would send path-style requests to an address; name any host and set LOTA_DIAL to the address")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+func (c *Config) checkNames() error {
+	if !token.MatchString(c.Cluster) {
+		return &SettingError{"PRESTAGE_CLUSTER", c.Cluster, "want letters, digits, _ and - only, at most 128"}
+	}
+	if !token.MatchString(c.Stream) {
+		return &SettingError{"PRESTAGE_STREAM", c.Stream, "want letters, digits, _ and - only, at most 128"}
+	}
+	for name, subjects := range map[string][]string{
+		"PRESTAGE_MODEL_SUBJECTS": c.ModelSubjects, "PRESTAGE_CHECKPOINT_SUBJECTS": c.CheckpointSubjects,
+	} {
+		for _, s := range subjects {
+			if !validSubject(s) {
+				return &SettingError{name, s, "want NATS subjects, comma-separated, such as events.model.published"}
+			}
+		}
+	}
+	if a, b, ok := overlap(append(filters(c.ModelSubjects), filters(c.CheckpointSubjects)...)); ok {
+		return &SettingError{"PRESTAGE_CHECKPOINT_SUBJECTS", strings.Join(c.CheckpointSubjects, ","),
+			fmt.Sprintf("subjects of the lanes must not overlap, an event would be delivered twice: %s and %s do", a, b)}
+	}
+	if _, err := prestage.ParseBuckets(c.Buckets); err != nil {
+		return &SettingError{"PRESTAGE_BUCKETS", strings.Join(c.Buckets, ","), err.Error()}
+	}
+	return nil
+}
+
+func (c *Config) checkLimits() error {
+	whole := func(name string, v, low, high int64) error {
+		if v < low || v > high {
+			return &SettingError{name, strconv.FormatInt(v, 10), fmt.Sprintf("want %d to %d", low, high)}
+		}
+		return nil
+	}
+	atLeast := func(name string, v, low time.Duration) error {
+		if v < low {
+			return &SettingError{name, v.String(), "want at least " + low.String()}
+		}
+		return nil
+	}
+	for _, err := range []error{
+		whole("PRESTAGE_REPLICAS", int64(c.Replicas), 0, 5),
+		whole("PRESTAGE_CONCURRENCY", int64(c.Concurrency), 1, 10_000),
+		whole("PRESTAGE_MIN_BYTES", c.MinBytes, 0, 1<<50),
+		whole("PRESTAGE_MAX_ATTEMPTS", int64(c.MaxAttempts), 1, 1000),
+		atLeast("PRESTAGE_FILL_TIMEOUT", c.FillTimeout, time.Second),
+		atLeast("PRESTAGE_ACK_WAIT", c.AckWait, 5*time.Second),
+		atLeast("PRESTAGE_DRAIN_TIMEOUT", c.DrainTimeout, 0),
+		atLeast("PRESTAGE_GIVE_UP_AFTER", c.GiveUpAfter, 0),
+		atLeast("PRESTAGE_DEDUPE_TTL", c.DedupeTTL, time.Second),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if c.Confirm == "probe" || c.Confirm == "auto" {
+		return &SettingError{"PRESTAGE_CONFIRM", c.Confirm, "not in this version; want response"}
+	}
+	if c.Confirm != "response" {
+		return &SettingError{"PRESTAGE_CONFIRM", c.Confirm, "want response"}
+	}
+	return nil
+}
+
+func (c *Config) checkListeners() error {
+	if err := checkHostPort(c.HTTPAddr); err != nil {
+		return &SettingError{"PRESTAGE_HTTP_ADDR", c.HTTPAddr, "want host:port"}
+	}
+	if !slices.Contains([]string{"", "text", "json"}, c.LogFormat) {
+		return &SettingError{"LOG_FORMAT", c.LogFormat, "want text or json"}
+	}
+	return nil
+}
+
+func checkHostPort(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return err
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err
+}

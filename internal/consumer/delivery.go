@@ -1,0 +1,42 @@
+package consumer
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/events"
+)
+
+// delivery is one message in hand.
+type delivery struct {
+	msg      jetstream.Msg
+	Stream   string
+	Seq      uint64
+	Time     time.Time // the stream's timestamp
+	Subject  string
+	Header   nats.Header
+	Data     []byte
+	Received time.Time
+}
+
+func newDelivery(msg jetstream.Msg, now time.Time) (*delivery, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("delivery without metadata: %w", err)
+	}
+	return &delivery{
+		msg: msg, Stream: meta.Stream, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(),
+		Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Received: now,
+	}, nil
+}
+
+// decode reads the event. Its identity is set even when it cannot be read.
+func (d *delivery) decode(kind events.Kind) (events.Event, error) {
+	return events.Decode(events.Message{
+		Stream: d.Stream, Seq: d.Seq, Time: d.Time, Subject: d.Subject,
+		Kind: kind, Header: d.Header, Data: d.Data,
+	})
+}

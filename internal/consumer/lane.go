@@ -1,0 +1,198 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/persist"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+// Slots is how many messages a lane has in hand at most: messages are the unit
+// of delivery, fills the unit of cost (those have a limit of their own).
+const Slots = 64
+
+// ErrGone says that the lane's consumer or stream was deleted.
+var ErrGone = errors.New("consumer or stream was deleted")
+
+// pullFor is how long one pull is parked at the server.
+const pullFor = 5 * time.Second
+
+// pullGrace is what a pull still gets when fetching ends, so that a message on
+// its way is received and given back rather than lost until AckWait.
+const pullGrace = 100 * time.Millisecond
+
+// Warmer does the work that an event asks for. No request is begun once start
+// has ended; requests under way end with ctx.
+type Warmer interface {
+	Warm(ctx, start context.Context, req prestage.Request, p *prestage.Progress) prestage.Report
+}
+
+// Gate is closed while the endpoint is down.
+type Gate interface {
+	Wait(ctx context.Context) error
+}
+
+// Config is what lanes are made of.
+type Config struct {
+	Cluster string
+	Policy  Policy
+	Conn    *nats.Conn
+	JS      jetstream.JetStream
+	// Receipts is the bucket prestage_receipts; Results and Letters the streams
+	// PRESTAGE_RESULTS and PRESTAGE_DLQ.
+	Receipts jetstream.KeyValue
+	Results  jetstream.Stream
+	Letters  jetstream.Stream
+	Warmer   Warmer
+	Gate     Gate
+	Metrics  *Metrics
+	Log      *slog.Logger
+}
+
+// Lane consumes one durable.
+type Lane struct {
+	name     string
+	kind     events.Kind
+	cfg      Config
+	receipts *receipts
+	outbox   *outbox
+	memory   memory
+	log      *slog.Logger
+}
+
+// NewLane makes a lane named name, whose plain JSON events are of kind.
+func NewLane(name string, kind events.Kind, cfg Config) *Lane {
+	log := cfg.Log.With(slog.String("lane", name))
+	retry := persist.New(cfg.Conn, "receipts, letters and results", log)
+	return &Lane{
+		name: name, kind: kind, cfg: cfg, log: log,
+		receipts: &receipts{kv: cfg.Receipts, retry: retry, log: log},
+		outbox:   &outbox{nc: cfg.Conn, js: cfg.JS, results: cfg.Results, letters: cfg.Letters, retry: retry, log: log},
+	}
+}
+
+// Run takes messages from cons until fetch ends, and returns when those in hand
+// are settled. Handlers may go on until work ends. It returns nil after fetch
+// ended, ErrGone when the consumer was deleted under it, else what stopped it.
+func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
+	// What is in hand of a deleted consumer must not be settled: the reply
+	// subject could be that of a new consumer's message.
+	work, abandon := context.WithCancelCause(work)
+	defer abandon(nil)
+	ackWait := cons.CachedInfo().Config.AckWait
+
+	slots := make(chan struct{}, Slots)
+	var inHand sync.WaitGroup
+	defer inHand.Wait()
+	for {
+		// A slot first: hold nothing that nobody works on.
+		if err := l.cfg.Gate.Wait(fetch); err != nil {
+			return nil
+		}
+		select {
+		case <-fetch.Done():
+			return nil
+		case slots <- struct{}{}:
+		}
+		msg, err := l.next(fetch, cons)
+		if err != nil || msg == nil {
+			<-slots
+			if err != nil {
+				abandon(err)
+				return err
+			}
+			if fetch.Err() != nil {
+				return nil
+			}
+			continue
+		}
+		inHand.Go(func() {
+			defer func() { <-slots }()
+			l.work(work, fetch, msg, ackWait)
+		})
+	}
+}
+
+// next is one pull. Neither a message nor an error means that nothing waits.
+// It is consumer.Next rather than an iterator because the latter, when it holds
+// one message at a time, now and then loses its own pull.
+func (l *Lane) next(fetch context.Context, cons jetstream.Consumer) (jetstream.Msg, error) {
+	pull, cancel := context.WithTimeout(context.WithoutCancel(fetch), pullFor)
+	defer cancel()
+	defer context.AfterFunc(fetch, func() {
+		select {
+		case <-pull.Done():
+		case <-time.After(pullGrace):
+			cancel()
+		}
+	})()
+	msg, err := cons.Next(jetstream.FetchContext(pull))
+	switch {
+	case err == nil:
+		return msg, nil
+	case fetch.Err() != nil:
+		return nil, nil
+	case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nil, fmt.Errorf("%w: %w", ErrGone, err)
+	case errors.Is(err, nats.ErrConnectionClosed):
+		return nil, fmt.Errorf("next message: %w", err)
+	}
+	// A pull to a consumer that is already gone has no answer at all.
+	probe, cancelProbe := context.WithTimeout(fetch, pullFor)
+	defer cancelProbe()
+	_, infoErr := cons.Info(probe)
+	if errors.Is(infoErr, jetstream.ErrConsumerNotFound) || errors.Is(infoErr, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("%w: %w", ErrGone, infoErr)
+	}
+	if infoErr != nil || !emptyPull(err) {
+		l.log.LogAttrs(fetch, slog.LevelDebug, "pull failed", slog.Any("error", err), slog.Any("info", infoErr))
+		select {
+		case <-fetch.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	return nil, nil
+}
+
+func emptyPull(err error) bool {
+	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// work handles one message from receipt to settlement.
+func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg, ackWait time.Duration) {
+	d, err := newDelivery(msg, time.Now().UTC())
+	if err != nil {
+		l.log.LogAttrs(ctx, slog.LevelError, "message ignored", slog.Any("error", err))
+		return
+	}
+	if start.Err() != nil { // it came with the end of fetching
+		settle(context.WithoutCancel(ctx), l.cfg.Conn, d, Settlement{Action: Release}, l.log)
+		return
+	}
+	stop := keepAlive(ctx, d, ackWait, l.log)
+	s := l.process(ctx, start, d)
+	stop()
+	settle(context.WithoutCancel(ctx), l.cfg.Conn, d, s, l.log)
+}
+
+// warm calls the Warmer; its panic becomes the event's own failure.
+func (l *Lane) warm(ctx, start context.Context, req prestage.Request, p *prestage.Progress) (report prestage.Report) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.log.LogAttrs(ctx, slog.LevelError, "panic while handling an event",
+				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			report = failedReport(fmt.Errorf("panic: %v", v))
+		}
+	}()
+	return l.cfg.Warmer.Warm(ctx, start, req, p)
+}

@@ -1,0 +1,235 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/failpoint"
+	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+// goneAfter is the age from which a missing object is taken for deleted.
+const goneAfter = time.Hour
+
+// earlySlack is how much before its time a redelivery may come and still be the
+// next attempt: a server's restart rounds deadlines by up to a second.
+const earlySlack = 2 * time.Second
+
+// fullPause is how long an event waits whose dead letter found no room.
+const fullPause = time.Minute
+
+// process carries a delivery through the outcome protocol (see the package
+// comment) and says how to settle it.
+func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
+	ev, decodeErr := l.decode(d)
+	key := ReceiptKey(l.cfg.Cluster, ev.ID, ev.Source, d.Stream, d.Seq)
+	blank := Receipt{
+		EventID: ev.ID, Source: ev.Source, Cluster: l.cfg.Cluster, EventTime: ev.Time, Received: d.Received,
+		Stream: d.Stream, StreamSeq: d.Seq, StreamTime: d.Time, Failures: []prestage.Failure{},
+	}
+	failpoint.Hit("decoded")
+
+	held, err := l.receipts.read(ctx, key, blank)
+	if err != nil {
+		return l.cutShort(ctx, start, d, err)
+	}
+	if held.Final() {
+		return l.complete(ctx, start, d, held.Receipt)
+	}
+	if early := time.Until(held.RetryAt); early > earlySlack {
+		return Settlement{Action: Retry, Delay: early}
+	}
+	failpoint.Hit("receipt-read")
+
+	r := blank
+	if held.Outcome == Pending {
+		r.Received, r.Attempts = held.Received, held.Attempts
+	}
+	switch {
+	case decodeErr != nil:
+		e := outcome.As(decodeErr)
+		r.Outcome, r.Reason, r.Attempts, r.Error = DeadLettered, e.Reason, r.Attempts+1, printable(e.Error(), maxErrorHeader)
+	case ev.Skip != "":
+		r.Outcome, r.Reason, r.Attempts = Skipped, ev.Skip, r.Attempts+1
+	default:
+		progress := l.memory.take(key)
+		report := l.warm(ctx, start, request(ev, d), progress)
+		failpoint.Hit("filled")
+		dec := decide(held.Receipt, report, l.cfg.Policy, time.Now())
+		fillIn(&r, report, dec)
+		if dec.release {
+			l.memory.keep(key, progress)
+			return l.cutShort(ctx, start, d, errInterrupted)
+		}
+		if dec.final == "" {
+			l.memory.keep(key, progress)
+			return l.postpone(ctx, start, d, key, held.rev, r, dec)
+		}
+	}
+	r, err = l.receipts.write(ctx, key, r, held.rev)
+	if err != nil {
+		return l.cutShort(ctx, start, d, err)
+	}
+	failpoint.Hit("finalised")
+	s := l.complete(ctx, start, d, r)
+	if s.Action == Ack || s.Action == Reject {
+		l.count(r)
+	}
+	return s
+}
+
+// decode reads the event; a panic of a decoder makes it malformed.
+func (l *Lane) decode(d *delivery) (ev events.Event, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.log.LogAttrs(context.Background(), slog.LevelError, "panic while decoding an event",
+				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			ev = events.Event{ID: fmt.Sprintf("%s/%d", d.Stream, d.Seq)}
+			err = &outcome.Error{Op: "decode", Class: outcome.Permanent, Reason: outcome.Malformed, Err: fmt.Errorf("panic: %v", v)}
+		}
+	}()
+	return d.decode(l.kind)
+}
+
+// request is what an event asks for.
+func request(ev events.Event, d *delivery) prestage.Request {
+	return prestage.Request{
+		Objects: ev.Objects, Prefix: ev.Prefix, Manifest: ev.Manifest,
+		Complete: ev.Complete, TotalObjects: ev.TotalObjects, TotalBytes: ev.TotalBytes,
+		RewarmBefore: ev.RewarmBefore, EventTime: d.Time, Seen: d.Received,
+		MissingIsGone: time.Since(d.Time) > goneAfter,
+	}
+}
+
+// fillIn writes what an attempt brought into r.
+func fillIn(r *Receipt, report prestage.Report, dec decision) {
+	r.Objects, r.Bytes, r.Verdict = report.Objects, report.Bytes, report.Verdict
+	r.Attempts = dec.attempts
+	r.Outcome, r.Reason = dec.final, dec.reason
+	if dec.problem != nil && dec.problem.Sample != nil {
+		r.Error = printable(dec.problem.Sample.Error(), maxErrorHeader)
+	}
+	for _, f := range report.Failures {
+		r.Failures = append(r.Failures, prestage.Failure{URI: f.URI, Error: printable(f.Error, maxErrorHeader)})
+	}
+	if dec.final == Warm {
+		r.WarmAt = time.Now().UTC()
+		r.EventToWarmSeconds = max(r.WarmAt.Sub(r.StreamTime).Seconds(), 0)
+	}
+}
+
+// postpone records what has been tried and asks for the message again later.
+func (l *Lane) postpone(ctx, start context.Context, d *delivery, key string, rev uint64, r Receipt, dec decision) Settlement {
+	delay := dec.delay + rand.N(dec.delay/10+1)
+	r.Outcome, r.WaitingFor, r.FirstRefusal = Pending, dec.waiting, dec.since
+	r.RetryAt = time.Now().Add(delay).UTC()
+	stored, err := l.receipts.write(ctx, key, r, rev)
+	if err != nil {
+		return l.cutShort(ctx, start, d, err)
+	}
+	if stored.Final() { // another replica has brought it to an end meanwhile
+		return l.complete(ctx, start, d, stored)
+	}
+	l.count(stored)
+	l.tell(ctx, d, stored, slog.LevelWarn, slog.Duration("retry_in", delay))
+	return Settlement{Action: Retry, Delay: delay}
+}
+
+// complete does what a final receipt says, however often it is called.
+func (l *Lane) complete(ctx, start context.Context, d *delivery, r Receipt) Settlement {
+	s := Settlement{Action: Ack}
+	if r.Outcome == DeadLettered {
+		s = Settlement{Action: Reject, Reason: r.Reason}
+		if err := l.outbox.sendLetter(ctx, d, r); err != nil {
+			if ctx.Err() == nil && errors.Is(err, errFull) {
+				l.log.LogAttrs(ctx, slog.LevelError, "dead letter not stored, the event waits: purge or enlarge the stream",
+					slog.String("stream", DLQStream), slog.String("event", r.EventID), slog.Any("error", err))
+				return Settlement{Action: Retry, Delay: fullPause}
+			}
+			return l.cutShort(ctx, start, d, err)
+		}
+	}
+	failpoint.Hit("letter-sent")
+	if r.Outcome != Skipped {
+		if err := l.outbox.sendResult(ctx, d, r); err != nil {
+			return l.cutShort(ctx, start, d, err)
+		}
+	}
+	failpoint.Hit("derived")
+	level := slog.LevelInfo
+	if r.Outcome == DeadLettered {
+		level = slog.LevelError
+	}
+	l.tell(ctx, d, r, level)
+	return s
+}
+
+// errInterrupted says that shutdown came before the event was done.
+var errInterrupted = errors.New("shutting down")
+
+// oddPause is how long an event waits whose settlement failed for a reason that
+// nothing here expects; a bare nak would come back at once, for ever.
+const oddPause = time.Minute
+
+// cutShort is the settlement of a delivery that was not brought to an end:
+// another replica may have it now, unless what it came from is gone.
+func (l *Lane) cutShort(ctx, start context.Context, d *delivery, err error) Settlement {
+	s := Settlement{Action: Release}
+	switch {
+	case errors.Is(context.Cause(ctx), ErrGone), errors.Is(err, errOutlived):
+		s.Action = Abandon
+	case start.Err() == nil && ctx.Err() == nil:
+		s = Settlement{Action: Retry, Delay: oddPause}
+	}
+	l.log.LogAttrs(ctx, slog.LevelInfo, "event not finished", slog.Uint64("seq", d.Seq),
+		slog.Bool("given_back", s.Action == Release), slog.Any("cause", err))
+	return s
+}
+
+// count adds what this process decided to the metrics.
+func (l *Lane) count(r Receipt) {
+	m := l.cfg.Metrics
+	m.events.WithLabelValues(l.name, string(r.Outcome)).Inc()
+	switch r.Outcome {
+	case Warm:
+		m.toWarm.WithLabelValues(l.name).Observe(r.EventToWarmSeconds)
+	case DeadLettered:
+		m.deadLetters.WithLabelValues(string(r.Reason)).Inc()
+	}
+}
+
+// tell logs one line about what came of a delivery.
+func (l *Lane) tell(ctx context.Context, d *delivery, r Receipt, level slog.Level, more ...slog.Attr) {
+	attrs := []slog.Attr{
+		slog.String("outcome", string(r.Outcome)), slog.String("event", r.EventID), slog.String("source", r.Source),
+		slog.Uint64("seq", d.Seq), slog.Int("attempts", r.Attempts), slog.Int("objects", r.Objects.Total),
+		slog.Int("filled", r.Objects.Filled), slog.Int("already_warm", r.Objects.AlreadyWarm),
+		slog.Int("skipped", r.Objects.Skipped), slog.Int("failed", r.Objects.Failed), slog.Int64("bytes", r.Bytes),
+	}
+	if r.Verdict != "" {
+		attrs = append(attrs, slog.String("verdict", string(r.Verdict)))
+	}
+	if r.Reason != "" {
+		attrs = append(attrs, slog.String("reason", string(r.Reason)))
+	}
+	if r.Error != "" {
+		attrs = append(attrs, slog.String("error", r.Error))
+	}
+	if r.Outcome == Warm {
+		attrs = append(attrs, slog.Float64("event_to_warm_seconds", r.EventToWarmSeconds))
+	}
+	l.log.LogAttrs(ctx, level, "event", append(attrs, more...)...)
+}
+
+// failedReport is the report of an event whose handling itself failed.
+func failedReport(err error) prestage.Report {
+	e := &outcome.Error{Op: "handle event", Class: outcome.Failed, Reason: outcome.FillFailed, Err: err}
+	return prestage.Report{Problems: []prestage.Problem{{Class: e.Class, Reason: e.Reason, Count: 1, Sample: e}}}
+}

@@ -1,0 +1,83 @@
+package consumer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+// Outcome is what became of an event.
+type Outcome string
+
+// The outcomes of a receipt; all but pending are final.
+const (
+	Pending      Outcome = "pending"
+	Warm         Outcome = "warm"
+	Skipped      Outcome = "skipped"
+	DeadLettered Outcome = "dead_lettered"
+)
+
+// Receipt is the record of one event in the bucket prestage_receipts. While
+// pending it carries what must survive a restart; once final it decides what
+// becomes of the message, whoever holds it.
+type Receipt struct {
+	EventID string          `json:"event_id"`
+	Source  string          `json:"source"`
+	Cluster string          `json:"cluster"`
+	Outcome Outcome         `json:"outcome"`
+	Reason  outcome.Reason  `json:"reason"`
+	Verdict outcome.Verdict `json:"verdict"`
+	Objects prestage.Counts `json:"objects"`
+	Bytes   int64           `json:"bytes"` // of the objects that are warm
+
+	EventTime          time.Time `json:"event_time,omitzero"` // the producer's own
+	Received           time.Time `json:"received"`            // first delivery to any replica
+	WarmAt             time.Time `json:"warm_at,omitzero"`
+	EventToWarmSeconds float64   `json:"event_to_warm_seconds,omitzero"` // from the stream's timestamp
+
+	Attempts  int    `json:"attempts"` // that count; give-backs and outages do not
+	Stream    string `json:"stream"`
+	StreamSeq uint64 `json:"stream_seq"`
+	// StreamTime tells a message from one with the same sequence in a stream that
+	// was deleted and made anew.
+	StreamTime time.Time `json:"stream_time"`
+
+	Error    string             `json:"error"`
+	Failures []prestage.Failure `json:"failures"`
+
+	// Only while pending.
+	WaitingFor   Waiting   `json:"waiting_for,omitzero"`
+	FirstRefusal time.Time `json:"first_refusal,omitzero"` // since when WaitingFor holds
+	RetryAt      time.Time `json:"retry_at,omitzero"`      // an earlier redelivery is no attempt
+}
+
+// Waiting says what keeps an event from succeeding that is not its own fault.
+type Waiting string
+
+// What an event may wait for.
+const (
+	WaitingForBucket   Waiting = "bucket"   // it refuses us: 400, 403, dead host
+	WaitingForCapacity Waiting = "capacity" // 429, 503, or a store that fails for everybody
+)
+
+// Final says that r decides.
+func (r *Receipt) Final() bool {
+	return r.Outcome == Warm || r.Outcome == Skipped || r.Outcome == DeadLettered
+}
+
+// ReceiptKey is the key in prestage_receipts:
+// <cluster>.<h(event id)>.<h(source)>.<stream>.<seq>.
+func ReceiptKey(cluster, id, source, stream string, seq uint64) string {
+	return fmt.Sprintf("%s.%s.%s.%s.%d", cluster, Hash(id), Hash(source), stream, seq)
+}
+
+// Hash is the lower-case hex SHA-256 of s: whatever s holds, it makes one legal
+// token of a subject or key.
+func Hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}

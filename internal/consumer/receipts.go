@@ -1,0 +1,101 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/persist"
+)
+
+// receipts stores Receipts in JetStream KV. Its calls wait while NATS is
+// unreachable; their only errors are those of ctx and errOutlived.
+type receipts struct {
+	kv    jetstream.KeyValue
+	retry *persist.Retrier
+	log   *slog.Logger
+}
+
+// errOutlived says that the receipt under this key belongs to a later message:
+// the stream was deleted and made anew while the delivery was in hand.
+var errOutlived = errors.New("the stream was made anew and has a later message of this sequence")
+
+// held is a receipt as stored. rev is 0 when there is none; a receipt of an
+// earlier incarnation of the stream counts as none, but has a revision.
+type held struct {
+	Receipt
+	rev uint64
+}
+
+// read returns what is stored for want's message.
+func (s *receipts) read(ctx context.Context, key string, want Receipt) (held, error) {
+	var h held
+	err := s.retry.Do(ctx, func(ctx context.Context) error {
+		var err error
+		h, err = s.get(ctx, key, want)
+		return err
+	})
+	return h, err
+}
+
+func (s *receipts) get(ctx context.Context, key string, want Receipt) (held, error) {
+	entry, err := s.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return held{}, nil
+	}
+	if err != nil {
+		return held{}, fmt.Errorf("read receipt: %w", err)
+	}
+	h := held{rev: entry.Revision()}
+	var r Receipt
+	if err := json.Unmarshal(entry.Value(), &r); err != nil {
+		// Not ours, or damaged: the message decides anew and replaces it.
+		s.log.LogAttrs(ctx, slog.LevelWarn, "receipt cannot be read and is replaced",
+			slog.String("key", key), slog.Any("error", err))
+		return h, nil
+	}
+	switch {
+	case r.StreamTime.Equal(want.StreamTime):
+		h.Receipt = r
+	case r.StreamTime.After(want.StreamTime):
+		return h, persist.Final(errOutlived)
+	}
+	return h, nil
+}
+
+// write stores r in place of revision rev and returns what then holds: r, or
+// the final receipt of another replica that was faster. A pending one of
+// another replica is replaced.
+func (s *receipts) write(ctx context.Context, key string, r Receipt, rev uint64) (Receipt, error) {
+	value, err := json.Marshal(r)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("encode receipt: %w", err)
+	}
+	stands := r
+	err = s.retry.Do(ctx, func(ctx context.Context) error {
+		var err error
+		if rev == 0 {
+			_, err = s.kv.Create(ctx, key, value)
+		} else {
+			_, err = s.kv.Update(ctx, key, value, rev)
+		}
+		if !persist.Conflict(err) {
+			return err
+		}
+		now, err := s.get(ctx, key, r)
+		if err != nil {
+			return err
+		}
+		if now.Final() {
+			stands = now.Receipt
+			return nil
+		}
+		rev = now.rev
+		return persist.ErrAgain
+	})
+	return stands, err
+}

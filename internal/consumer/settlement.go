@@ -1,0 +1,179 @@
+package consumer
+
+import (
+	"time"
+
+	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+// Action is what the server is told of a message.
+type Action int
+
+// The actions.
+const (
+	Ack     Action = iota + 1 // done
+	Reject                    // term: dead-lettered
+	Retry                     // nak with delay
+	Release                   // nak at once: shutdown, another replica may have it
+	Abandon                   // say nothing: the consumer it came from is gone
+)
+
+// Settlement is an Action with its parameters.
+type Settlement struct {
+	Action Action
+	Delay  time.Duration  // of Retry
+	Reason outcome.Reason // of Reject
+}
+
+// Policy is when to give up.
+type Policy struct {
+	MaxAttempts int
+	GiveUpAfter time.Duration
+}
+
+// decision is what follows from one attempt: either a final outcome, or that
+// the event waits.
+type decision struct {
+	final   Outcome // "" while it is not
+	reason  outcome.Reason
+	problem *prestage.Problem // the one that decided, nil when none did
+
+	release  bool // interrupted: give the message back, count nothing
+	attempts int
+	waiting  Waiting
+	since    time.Time
+	delay    time.Duration // until the next attempt, before jitter
+}
+
+// The contract's schedule of attempts: 8 of them span about half an hour.
+var schedule = []time.Duration{time.Second, 5 * time.Second, 25 * time.Second, 2 * time.Minute, 10 * time.Minute}
+
+// Waiting costs no attempt; it starts short and doubles the time waited so far.
+const (
+	minBucketWait   = 15 * time.Second
+	maxBucketWait   = 5 * time.Minute
+	minCapacityWait = 2 * time.Second
+	maxCapacityWait = time.Minute
+)
+
+// decide says what becomes of an event after an attempt. It is pure: held is
+// the receipt before the attempt (zero when there was none).
+func decide(held Receipt, report prestage.Report, p Policy, now time.Time) decision {
+	d := decision{attempts: held.Attempts, waiting: waitsFor(report.Problems)}
+	if d.waiting != "" {
+		d.since = now
+		if held.WaitingFor == d.waiting && !held.FirstRefusal.IsZero() {
+			d.since = held.FirstRefusal
+		}
+	}
+	counted := len(report.Problems) == 0
+	for i := range report.Problems {
+		switch report.Problems[i].Class {
+		case outcome.Interrupted:
+			d.release = true
+		case outcome.Failed, outcome.Permanent:
+			counted = true
+		}
+	}
+	if d.release {
+		return d
+	}
+	if counted {
+		d.attempts++
+	}
+
+	// Whatever can still succeed keeps the event alive; the worst reason
+	// decides only when nothing can.
+	open := false
+	for i := range report.Problems {
+		pr := &report.Problems[i]
+		reason, final, delay := judge(pr, d, p, now)
+		if !final {
+			open = true
+			d.delay = max(d.delay, delay, pr.RetryAfter)
+			continue
+		}
+		if d.problem == nil || outcome.Worse(reason, d.reason) {
+			d.problem, d.reason = pr, reason
+		}
+	}
+	switch {
+	case open:
+		d.problem, d.reason = worstOpen(report.Problems), ""
+	case d.problem != nil:
+		d.final = DeadLettered
+	case report.Objects.Filled+report.Objects.AlreadyWarm > 0:
+		d.final = Warm
+	default:
+		d.final, d.reason = Skipped, mostSkips(report.Skips)
+	}
+	return d
+}
+
+// judge says whether one problem is final, with which reason, and if not, how
+// long to wait.
+func judge(pr *prestage.Problem, d decision, p Policy, now time.Time) (reason outcome.Reason, final bool, delay time.Duration) {
+	waited := now.Sub(d.since)
+	switch pr.Class {
+	case outcome.Permanent:
+		return pr.Reason, true, 0
+	case outcome.Refused:
+		if waited >= p.GiveUpAfter {
+			return pr.Reason, true, 0
+		}
+		return "", false, min(clamp(waited, minBucketWait, maxBucketWait), p.GiveUpAfter-waited)
+	case outcome.Throttled, outcome.Transient:
+		if waited >= p.GiveUpAfter && pr.BucketServedAt.After(d.since) {
+			return outcome.FillFailed, true, 0
+		}
+		return "", false, clamp(waited, minCapacityWait, maxCapacityWait)
+	case outcome.Unreachable:
+		return "", false, minCapacityWait
+	default: // Failed
+		if d.attempts >= p.MaxAttempts {
+			return pr.Reason, true, 0
+		}
+		return "", false, schedule[min(max(d.attempts, 1), len(schedule))-1]
+	}
+}
+
+// waitsFor says what the event waits for, a refusing bucket before a busy one.
+func waitsFor(problems []prestage.Problem) Waiting {
+	var w Waiting
+	for i := range problems {
+		switch problems[i].Class {
+		case outcome.Refused:
+			return WaitingForBucket
+		case outcome.Throttled, outcome.Transient:
+			w = WaitingForCapacity
+		}
+	}
+	return w
+}
+
+// worstOpen is the problem that a pending receipt tells of.
+func worstOpen(problems []prestage.Problem) *prestage.Problem {
+	worst := &problems[0]
+	for i := range problems[1:] {
+		if pr := &problems[i+1]; outcome.Worse(pr.Reason, worst.Reason) {
+			worst = pr
+		}
+	}
+	return worst
+}
+
+// mostSkips is the reason of most skipped objects; of equals, the first of the
+// vocabulary.
+func mostSkips(skips map[outcome.Reason]int) outcome.Reason {
+	best := outcome.NotActionable
+	n := 0
+	for _, r := range outcome.SkipReasons() {
+		if skips[r] > n {
+			best, n = r, skips[r]
+		}
+	}
+	return best
+}
+
+func clamp(d, low, high time.Duration) time.Duration { return min(max(d, low), high) }

@@ -1,0 +1,190 @@
+package consumer
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	policy := Policy{MaxAttempts: 8, GiveUpAfter: 24 * time.Hour}
+	problem := func(c outcome.Class, r outcome.Reason) prestage.Problem {
+		return prestage.Problem{Class: c, Reason: r, Count: 1}
+	}
+	failed := problem(outcome.Failed, outcome.FillFailed)
+	missing := problem(outcome.Failed, outcome.NotFound)
+	refused := problem(outcome.Refused, outcome.Forbidden)
+	badRequest := problem(outcome.Refused, outcome.BadRequest)
+	throttled := problem(outcome.Throttled, outcome.FillFailed)
+	transient := problem(outcome.Transient, outcome.FillFailed)
+	type problems = []prestage.Problem
+
+	// what decide says, without the problem it points to
+	type want struct {
+		Final    Outcome
+		Reason   outcome.Reason
+		Release  bool
+		Attempts int
+		Waiting  Waiting
+		Since    time.Time
+		Delay    time.Duration
+	}
+	tests := map[string]struct {
+		held   Receipt
+		report prestage.Report
+		want   want
+	}{
+		"filled": {
+			report: prestage.Report{Objects: prestage.Counts{Total: 1, Filled: 1}},
+			want:   want{Final: Warm, Attempts: 1},
+		},
+		"all already warm is warm": {
+			report: prestage.Report{Objects: prestage.Counts{Total: 2, AlreadyWarm: 2}},
+			want:   want{Final: Warm, Attempts: 1},
+		},
+		"one warm, the others too small": {
+			report: prestage.Report{Objects: prestage.Counts{Total: 3, AlreadyWarm: 1, Skipped: 2}, Skips: map[outcome.Reason]int{outcome.TooSmall: 2}},
+			want:   want{Final: Warm, Attempts: 1},
+		},
+		"all skipped names the reason of most": {
+			report: prestage.Report{Objects: prestage.Counts{Total: 3, Skipped: 3}, Skips: map[outcome.Reason]int{outcome.TooSmall: 1, outcome.Gone: 2}},
+			want:   want{Final: Skipped, Reason: outcome.Gone, Attempts: 1},
+		},
+		"nothing at all is not actionable": {
+			want: want{Final: Skipped, Reason: outcome.NotActionable, Attempts: 1},
+		},
+		"after failed attempts the good one counts too": {
+			held:   Receipt{Attempts: 3},
+			report: prestage.Report{Objects: prestage.Counts{Total: 1, Filled: 1}},
+			want:   want{Final: Warm, Attempts: 4},
+		},
+
+		"first own failure": {report: prestage.Report{Problems: problems{failed}}, want: want{Attempts: 1, Delay: time.Second}},
+		"second":            {held: Receipt{Attempts: 1}, report: prestage.Report{Problems: problems{failed}}, want: want{Attempts: 2, Delay: 5 * time.Second}},
+		"third":             {held: Receipt{Attempts: 2}, report: prestage.Report{Problems: problems{failed}}, want: want{Attempts: 3, Delay: 25 * time.Second}},
+		"fourth":            {held: Receipt{Attempts: 3}, report: prestage.Report{Problems: problems{failed}}, want: want{Attempts: 4, Delay: 2 * time.Minute}},
+		"fifth":             {held: Receipt{Attempts: 4}, report: prestage.Report{Problems: problems{failed}}, want: want{Attempts: 5, Delay: 10 * time.Minute}},
+		"seventh":           {held: Receipt{Attempts: 6}, report: prestage.Report{Problems: problems{failed}}, want: want{Attempts: 7, Delay: 10 * time.Minute}},
+		"eighth is the last": {
+			held: Receipt{Attempts: 7}, report: prestage.Report{Problems: problems{missing}},
+			want: want{Final: DeadLettered, Reason: outcome.NotFound, Attempts: 8},
+		},
+		"dead-lettered although others are warm": {
+			held:   Receipt{Attempts: 7},
+			report: prestage.Report{Objects: prestage.Counts{Total: 2, Filled: 1, Failed: 1}, Problems: problems{failed}},
+			want:   want{Final: DeadLettered, Reason: outcome.FillFailed, Attempts: 8},
+		},
+		"the worst reason decides": {
+			held: Receipt{Attempts: 7}, report: prestage.Report{Problems: problems{failed, missing}},
+			want: want{Final: DeadLettered, Reason: outcome.NotFound, Attempts: 8},
+		},
+
+		"permanent is final at once": {
+			report: prestage.Report{Problems: problems{problem(outcome.Permanent, outcome.BucketNotAllowed)}},
+			want:   want{Final: DeadLettered, Reason: outcome.BucketNotAllowed, Attempts: 1},
+		},
+		"permanent, but another object can still be filled": {
+			report: prestage.Report{Problems: problems{problem(outcome.Permanent, outcome.Malformed), failed}},
+			want:   want{Attempts: 1, Delay: time.Second},
+		},
+
+		"interrupted counts nothing": {
+			held: Receipt{Attempts: 2}, report: prestage.Report{Problems: problems{failed, problem(outcome.Interrupted, "")}},
+			want: want{Release: true, Attempts: 2},
+		},
+
+		"refused: first time": {
+			report: prestage.Report{Problems: problems{refused}},
+			want:   want{Waiting: WaitingForBucket, Since: now, Delay: 15 * time.Second},
+		},
+		"refused for a minute": {
+			held:   Receipt{WaitingFor: WaitingForBucket, FirstRefusal: now.Add(-time.Minute)},
+			report: prestage.Report{Problems: problems{badRequest}},
+			want:   want{Waiting: WaitingForBucket, Since: now.Add(-time.Minute), Delay: time.Minute},
+		},
+		"refused for an hour": {
+			held:   Receipt{WaitingFor: WaitingForBucket, FirstRefusal: now.Add(-time.Hour)},
+			report: prestage.Report{Problems: problems{refused}},
+			want:   want{Waiting: WaitingForBucket, Since: now.Add(-time.Hour), Delay: 5 * time.Minute},
+		},
+		"refused: the last wait ends when the patience does": {
+			held:   Receipt{WaitingFor: WaitingForBucket, FirstRefusal: now.Add(-24*time.Hour + time.Second)},
+			report: prestage.Report{Problems: problems{refused}},
+			want:   want{Waiting: WaitingForBucket, Since: now.Add(-24*time.Hour + time.Second), Delay: time.Second},
+		},
+		"refused for too long": {
+			held:   Receipt{WaitingFor: WaitingForBucket, FirstRefusal: now.Add(-24 * time.Hour)},
+			report: prestage.Report{Problems: problems{refused}},
+			want:   want{Final: DeadLettered, Reason: outcome.Forbidden, Waiting: WaitingForBucket, Since: now.Add(-24 * time.Hour)},
+		},
+		"refusals start anew after a time of overload": {
+			held:   Receipt{WaitingFor: WaitingForCapacity, FirstRefusal: now.Add(-48 * time.Hour)},
+			report: prestage.Report{Problems: problems{refused}},
+			want:   want{Waiting: WaitingForBucket, Since: now, Delay: 15 * time.Second},
+		},
+		"an own failure beside a refusal counts, and sets no shorter wait": {
+			report: prestage.Report{Problems: problems{failed, refused}},
+			want:   want{Attempts: 1, Waiting: WaitingForBucket, Since: now, Delay: 15 * time.Second},
+		},
+
+		"throttled": {
+			report: prestage.Report{Problems: problems{throttled}},
+			want:   want{Waiting: WaitingForCapacity, Since: now, Delay: 2 * time.Second},
+		},
+		"throttled: what the server asks for": {
+			report: prestage.Report{Problems: problems{{Class: outcome.Throttled, Reason: outcome.FillFailed, RetryAfter: 40 * time.Second}}},
+			want:   want{Waiting: WaitingForCapacity, Since: now, Delay: 40 * time.Second},
+		},
+		"throttled for days like everybody": {
+			held:   Receipt{WaitingFor: WaitingForCapacity, FirstRefusal: now.Add(-72 * time.Hour)},
+			report: prestage.Report{Problems: problems{throttled}},
+			want:   want{Waiting: WaitingForCapacity, Since: now.Add(-72 * time.Hour), Delay: time.Minute},
+		},
+		"throttled for a day while others are served": {
+			held: Receipt{WaitingFor: WaitingForCapacity, FirstRefusal: now.Add(-24 * time.Hour)},
+			report: prestage.Report{Problems: problems{{
+				Class: outcome.Throttled, Reason: outcome.FillFailed, BucketServedAt: now.Add(-time.Minute),
+			}}},
+			want: want{Final: DeadLettered, Reason: outcome.FillFailed, Waiting: WaitingForCapacity, Since: now.Add(-24 * time.Hour)},
+		},
+		"a failing store burns no attempt": {
+			held: Receipt{Attempts: 7}, report: prestage.Report{Problems: problems{transient}},
+			want: want{Attempts: 7, Waiting: WaitingForCapacity, Since: now, Delay: 2 * time.Second},
+		},
+		"an unreachable endpoint burns no attempt": {
+			held: Receipt{Attempts: 7}, report: prestage.Report{Problems: problems{problem(outcome.Unreachable, "")}},
+			want: want{Attempts: 7, Delay: 2 * time.Second},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := decide(tt.held, tt.report, policy, now)
+			got := want{d.final, d.reason, d.release, d.attempts, d.waiting, d.since, d.delay}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestScheduleSpansHalfAnHour(t *testing.T) {
+	t.Parallel()
+	var held Receipt
+	var total time.Duration
+	for held.Attempts < 8 {
+		d := decide(held, prestage.Report{Problems: []prestage.Problem{{Class: outcome.Failed, Reason: outcome.NotFound}}},
+			Policy{MaxAttempts: 8, GiveUpAfter: time.Hour}, time.Now())
+		held.Attempts = d.attempts
+		total += d.delay
+	}
+	if total < 30*time.Minute || total > 35*time.Minute {
+		t.Errorf("8 attempts span %s", total)
+	}
+}

@@ -1,0 +1,56 @@
+package dev
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// paste prints lines with which the running system can be tried by hand.
+func (s *system) paste(out io.Writer, command string) error {
+	config := filepath.Join(s.dir, "aws-config")
+	content := fmt.Sprintf("[default]\nregion = %s\ns3 =\n    addressing_style = virtual\n", region)
+	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+		return fmt.Errorf("write aws configuration: %w", err)
+	}
+	object := modelPrefix + "model-00001-of-00004.safetensors"
+	r := strings.NewReplacer(
+		"{nats}", s.natsURL, "{lota}", s.servers.LOTAAddr(), "{primary}", s.servers.PrimaryAddr(),
+		"{sim}", s.servers.AdminAddr(), "{admin}", s.admin, "{config}", config, "{command}", command,
+		"{key}", accessKey, "{secret}", secretKey, "{region}", region,
+		"{bucket}", modelBucket, "{object}", object,
+		"{empty}", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+	)
+	_, err := r.WriteString(out, `
+Running until Ctrl-C. To paste into another shell:
+
+# what happened: events, receipts, results, dead letters
+nats --server {nats} stream ls
+nats --server {nats} kv watch prestage_receipts
+nats --server {nats} stream view PRESTAGE_RESULTS
+curl http://{admin}/readyz; curl -s http://{admin}/metrics | grep ^prestage_
+
+# write a checkpoint and have it warmed
+export AWS_CONFIG_FILE={config} AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret}
+head -c 50000000 /dev/urandom > /tmp/weights.bin
+HTTP_PROXY=http://{primary} aws --endpoint-url http://cwobject.com s3 cp /tmp/weights.bin s3://checkpoints/run-8/step-1/weights.bin
+NATS_URL={nats} {command} publish --run run-8 --step 1 --wait s3://checkpoints/run-8/step-1/weights.bin
+curl 'http://{sim}/truth?bucket=checkpoints&key=run-8/step-1/weights.bin'
+
+# the same event with the nats tool
+nats --server {nats} pub events.checkpoint.written.run-8 '{"uri":"s3://checkpoints/run-8/step-1/","run":"run-8","step":1,"complete":true}'
+
+# warm by hand; on a cluster the same lines without HTTP_PROXY and -x
+HTTP_PROXY=http://{lota} aws --endpoint-url http://cwlota.com s3api head-object --bucket {bucket} --key {object} --range bytes=0-0
+curl -I -x http://{lota} --user {key}:{secret} --aws-sigv4 aws:amz:{region}:s3 -H 'Range: bytes=0-0' -H 'x-amz-content-sha256: {empty}' http://{bucket}.cwlota.com/{object}
+
+# what the emulator saw
+curl 'http://{sim}/history?range=bytes=0-0&limit=5'
+`)
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}

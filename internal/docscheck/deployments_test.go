@@ -1,0 +1,254 @@
+package docscheck_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// sdkVariables are those of a manifest that the AWS SDK reads, not prestage.
+var sdkVariables = []string{
+	"AWS_REGION", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+}
+
+// manifest is what the checks look at in a Kubernetes object. Misspelt fields
+// of the parts named here do not go unnoticed: what they should set is missing.
+type manifest struct {
+	Kind string
+	Spec struct {
+		Selector struct {
+			MatchLabels map[string]string `yaml:"matchLabels"`
+		}
+		Template struct {
+			Metadata struct{ Labels map[string]string }
+			Spec     podSpec
+		}
+	}
+}
+
+type podSpec struct {
+	Grace           int64 `yaml:"terminationGracePeriodSeconds"`
+	SecurityContext struct {
+		NonRoot bool  `yaml:"runAsNonRoot"`
+		User    int64 `yaml:"runAsUser"`
+	} `yaml:"securityContext"`
+	Containers []container
+	Volumes    []struct {
+		Name      string
+		Projected struct {
+			Sources []struct {
+				Token struct{ Audience, Path string } `yaml:"serviceAccountToken"`
+			}
+		}
+	}
+}
+
+type container struct {
+	Image           string
+	Env             []struct{ Name, Value string }
+	Ports           []struct{ Name string }
+	Liveness        probe `yaml:"livenessProbe"`
+	Readiness       probe `yaml:"readinessProbe"`
+	SecurityContext struct {
+		Escalation   *bool `yaml:"allowPrivilegeEscalation"`
+		ReadOnlyRoot bool  `yaml:"readOnlyRootFilesystem"`
+		Capabilities struct{ Drop []string }
+	} `yaml:"securityContext"`
+	Mounts []struct {
+		Name string
+		Path string `yaml:"mountPath"`
+	} `yaml:"volumeMounts"`
+}
+
+type probe struct {
+	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
+}
+
+// deployments gives the Deployments of a file of YAML documents.
+func deployments(text string) ([]manifest, error) {
+	var out []manifest
+	dec := yaml.NewDecoder(bytes.NewBufferString(text))
+	for {
+		var m manifest
+		err := dec.Decode(&m)
+		switch {
+		case errors.Is(err, io.EOF):
+			return out, nil
+		case err != nil:
+			return nil, fmt.Errorf("read manifest: %w", err)
+		case m.Kind == "Deployment":
+			out = append(out, m)
+		}
+	}
+}
+
+// faults says what is wrong with a Deployment of prestage.
+func (m manifest) faults(settings map[string]bool, imageUser string) []string {
+	pod := m.Spec.Template.Spec
+	if len(pod.Containers) != 1 {
+		return []string{fmt.Sprintf("%d containers, want 1", len(pod.Containers))}
+	}
+	c := pod.Containers[0]
+	var out []string
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+
+	env := map[string]string{}
+	for _, e := range c.Env {
+		env[e.Name] = e.Value
+		check(settings[e.Name] || slices.Contains(sdkVariables, e.Name), "the program reads no variable %s", e.Name)
+	}
+	drain, err := time.ParseDuration(env["PRESTAGE_DRAIN_TIMEOUT"])
+	check(err == nil, "PRESTAGE_DRAIN_TIMEOUT is not set to a duration")
+	grace := time.Duration(pod.Grace) * time.Second
+	check(grace >= drain+15*time.Second, "a grace period of %v leaves too little after a drain of %v", grace, drain)
+
+	check(c.Liveness.HTTPGet.Path == "/healthz" && c.Liveness.HTTPGet.Port == "http", "the liveness probe is not /healthz on http")
+	check(c.Readiness.HTTPGet.Path == "/readyz" && c.Readiness.HTTPGet.Port == "http", "the readiness probe is not /readyz on http")
+	check(len(c.Ports) == 1 && c.Ports[0].Name == "http", "there is no port named http")
+	check(strings.HasPrefix(env["PRESTAGE_HTTP_ADDR"], "0.0.0.0:"), "the kubelet cannot reach PRESTAGE_HTTP_ADDR %q", env["PRESTAGE_HTTP_ADDR"])
+
+	user := pod.SecurityContext
+	check(user.NonRoot && fmt.Sprint(user.User) == imageUser, "it runs as user %d, the image's is %s", user.User, imageUser)
+	check(c.SecurityContext.ReadOnlyRoot, "the root file system is writable")
+	check(slices.Equal(c.SecurityContext.Capabilities.Drop, []string{"ALL"}), "not all capabilities are dropped")
+	check(c.SecurityContext.Escalation != nil && !*c.SecurityContext.Escalation, "privilege escalation is allowed")
+
+	check(pod.tokenAt(c) == env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"], "the projected token is at %q, the SDK reads %q",
+		pod.tokenAt(c), env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
+	for name, value := range m.Spec.Selector.MatchLabels {
+		check(m.Spec.Template.Metadata.Labels[name] == value, "the selector's label %s is not the pod's", name)
+	}
+	return out
+}
+
+// tokenAt is where c finds the projected token for CoreWeave's identity service.
+func (p podSpec) tokenAt(c container) string {
+	for _, v := range p.Volumes {
+		for _, s := range v.Projected.Sources {
+			for _, m := range c.Mounts {
+				if m.Name == v.Name && s.Token.Audience == "https://coreweave.com/iam" {
+					return m.Path + "/" + s.Token.Path
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// imageUser is the user of the image that a Dockerfile builds, and whether its
+// last stage stands on a base without root.
+func imageUser(dockerfile string) (user string, nonRootBase bool) {
+	for line := range strings.Lines(dockerfile) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		switch fields[0] {
+		case "FROM":
+			user, nonRootBase = "", strings.HasSuffix(fields[1], ":nonroot")
+		case "USER":
+			user, _, _ = strings.Cut(fields[1], ":")
+		}
+	}
+	return user, nonRootBase
+}
+
+func TestDeployments(t *testing.T) {
+	t.Parallel()
+	files := repository(t)
+	settings, err := files.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, nonRootBase := imageUser(files["deployments/Dockerfile"])
+	if !nonRootBase {
+		t.Error("deployments/Dockerfile: the base of the image is not a non-root one")
+	}
+	found := 0
+	for _, name := range files.named("deployments/kubernetes/*.yaml") {
+		list, err := deployments(files[name])
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, m := range list {
+			found++
+			for _, fault := range m.faults(settings, user) {
+				t.Errorf("%s: %s", name, fault)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("deployments/kubernetes holds no Deployment")
+	}
+}
+
+// TestDeploymentsFail breaks one thing at a time in the real manifest.
+func TestDeploymentsFail(t *testing.T) {
+	t.Parallel()
+	text := repository(t)["deployments/kubernetes/prestage.yaml"]
+	for _, tt := range []struct{ old, new, want string }{
+		{"terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds: 30", "a grace period of 30s leaves too little after a drain of 30s"},
+		{"value: 30s", "value: soon", "PRESTAGE_DRAIN_TIMEOUT is not set to a duration"},
+		{"name: NATS_CREDS", "name: NATS_CREDENTIALS", "the program reads no variable NATS_CREDENTIALS"},
+		{"path: /healthz", "path: /health", "the liveness probe is not /healthz on http"},
+		{"path: /readyz", "path: /healthz", "the readiness probe is not /readyz on http"},
+		{"name: http, containerPort", "name: web, containerPort", "there is no port named http"},
+		{`"0.0.0.0:8080"`, `"127.0.0.1:8080"`, `the kubelet cannot reach PRESTAGE_HTTP_ADDR "127.0.0.1:8080"`},
+		{"runAsUser: 65532", "runAsUser: 1000", "it runs as user 1000, the image's is 65532"},
+		{"readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "the root file system is writable"},
+		{"drop: [ALL]", "drop: [NET_RAW]", "not all capabilities are dropped"},
+		{"allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "privilege escalation is allowed"},
+		{
+			"path: cks-pod-identity-token", "path: token",
+			`the projected token is at "/var/run/secrets/cks.coreweave.com/serviceaccount/token", ` +
+				`the SDK reads "/var/run/secrets/cks.coreweave.com/serviceaccount/cks-pod-identity-token"`,
+		},
+		{
+			"matchLabels:\n      app.kubernetes.io/name: prestage\n  strategy", "matchLabels:\n      app.kubernetes.io/name: other\n  strategy",
+			"the selector's label app.kubernetes.io/name is not the pod's",
+		},
+	} {
+		t.Run(tt.new, func(t *testing.T) {
+			t.Parallel()
+			if strings.Count(text, tt.old) != 1 {
+				t.Fatalf("the manifest has %d times %q", strings.Count(text, tt.old), tt.old)
+			}
+			list, err := deployments(strings.Replace(text, tt.old, tt.new, 1))
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%d Deployments, error %v", len(list), err)
+			}
+			settings := map[string]bool{}
+			for _, name := range variable.FindAllString(text, -1) {
+				settings[name] = true
+			}
+			want(t, list[0].faults(settings, "65532"), tt.want)
+		})
+	}
+}
+
+func TestImageUser(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		dockerfile, user string
+		nonRootBase      bool
+	}{
+		{"FROM golang:1.26 AS build\nUSER 1:1\nFROM x/static:nonroot\nUSER 65532:65532\n", "65532", true},
+		{"FROM x/static:nonroot\nUSER 2\nFROM debian:12\n", "", false},
+	} {
+		user, nonRootBase := imageUser(tt.dockerfile)
+		if user != tt.user || nonRootBase != tt.nonRootBase {
+			t.Errorf("imageUser(%q) = %q, %v", tt.dockerfile, user, nonRootBase)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+)
+
+// maxObjects bounds what one event may name one by one.
+const maxObjects = 50_000
+
+// dialect is one way in which producers speak.
+type dialect struct {
+	format Format
+	match  func(*input) bool // says that a message has this dialect's shape
+	decode func(*input, *Event) error
+	advice string // what to send; the hint of every refusal that brings none
+}
+
+// dialects is the order of detection: what the headers say, then what the JSON
+// looks like, from the most to the least particular shape.
+var dialects = []dialect{
+	{FormatCloudEvents, isStructured, decodeStructured, adviceCloudEvents},
+	{FormatCloudEvents, isBinary, decodeBinary, adviceCloudEvents},
+	{FormatCloudEvents, isStructuredUnlabelled, decodeStructured, adviceCloudEvents},
+	{FormatMinIO, isMinIO, decodeMinIO, adviceS3},
+	{FormatS3, isS3, decodeS3, adviceS3},
+	{FormatS3, isS3Test, decodeS3Test, adviceS3},
+	{"eventbridge", isEventBridge, notRead("an EventBridge event"), adviceStore},
+	{"sns", isSNS, notRead("an SNS envelope"), adviceSNS},
+	{"mlflow", isMLflow, notRead("an MLflow webhook"), adviceNative},
+	{"huggingface", isHuggingFace, notRead("a Hugging Face webhook"), adviceNative},
+	{"harbor", isHarbor, notRead("a Harbor webhook"), adviceNative},
+	{"distribution", isDistribution, notRead("a registry notification"), adviceNative},
+	{FormatNative, isNative, decodeNative, adviceNative},
+}
+
+var unknown = dialect{decode: decodeUnknown, advice: adviceNative}
+
+// input is a message with its payload parsed.
+type input struct {
+	Message
+	body    any   // nil when bodyErr is set
+	bodyErr error // why the payload is no JSON within the bounds
+}
+
+// root is the payload's node; name is how errors call it, if at all.
+func (in *input) root(name string) *node { return newDocument(name, in.body) }
+
+// Decode says what m asks for. An error is always an *outcome.Error of class
+// Permanent with the reason Malformed or Unsupported. The Event's ID and Source
+// are set even then, from the CloudEvent's attributes when both are sound: a
+// receipt is kept under them.
+func Decode(m Message) (Event, error) {
+	in := &input{Message: m}
+	in.body, in.bodyErr = parseJSON(m.Data)
+	d := detect(in)
+	ev := Event{ID: fmt.Sprintf("%s/%d", m.Stream, m.Seq), Format: d.format}
+	if err := d.decode(in, &ev); err != nil {
+		return Event{ID: ev.ID, Source: ev.Source, Format: ev.Format}, refuse(err, d.advice)
+	}
+	return ev, nil
+}
+
+func detect(in *input) dialect {
+	for _, d := range dialects {
+		if d.match(in) {
+			return d
+		}
+	}
+	return unknown
+}
+
+func decodeUnknown(in *input, _ *Event) error {
+	if in.bodyErr != nil {
+		return in.bodyErr
+	}
+	return errors.New("the payload has the shape of no known event")
+}

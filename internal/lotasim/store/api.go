@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/versity/versitygw/auth"
+	"github.com/versity/versitygw/backend"
+	"github.com/versity/versitygw/s3api"
+	"github.com/versity/versitygw/s3api/middlewares"
+)
+
+// api is one S3 server on a unix socket, and the way to it.
+type api struct {
+	server    *s3api.S3ApiServer
+	transport *http.Transport
+	proxy     http.Handler
+	ended     chan error
+}
+
+// startAPI returns when the server answers.
+func startAPI(
+	ctx context.Context, be backend.Backend, root middlewares.RootUserConfig, iam auth.IAMService,
+	region, domain, socket string,
+) (*api, error) {
+	listens := make(chan struct{})
+	server, err := s3api.New(be, root, region, iam, nil, nil, nil, nil,
+		s3api.WithHostStyle(domain),
+		s3api.WithQuiet(),
+		s3api.WithOnListen(sync.OnceFunc(func() { close(listens) })),
+		s3api.WithConcurrencyLimiter(maxConnections, maxConnections),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("S3 server for %s: %w", domain, err)
+	}
+	a := &api{server: server, ended: make(chan error, 1)}
+	a.transport = &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+		DisableCompression: true, // it would add a header that nobody signed
+		DisableKeepAlives:  true, // the server closes connections anyway
+	}
+	a.proxy = newProxy(a.transport)
+	go func() { a.ended <- server.ServeMultiPort([]string{socket}) }()
+	select {
+	case <-listens:
+		return a, nil
+	case err := <-a.ended:
+		return nil, fmt.Errorf("S3 server for %s: %w", domain, err)
+	case <-ctx.Done():
+		a.ended <- nil
+		return nil, errors.Join(fmt.Errorf("S3 server for %s: %w", domain, context.Cause(ctx)), a.close())
+	}
+}
+
+// maxConnections is more than any client opens.
+const maxConnections = 16 << 10
+
+// newProxy passes requests on as they are, so that the server can verify their
+// signatures.
+func newProxy(transport http.RoundTripper) http.Handler {
+	return &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme = "http"
+			r.Out.URL.Host = r.In.Host // only the dialler's address counts
+			r.Out.Host = r.In.Host
+		},
+		ModifyResponse: func(r *http.Response) error {
+			for _, h := range []string{"X-Amz-Request-Id", "X-Amz-Id-2"} {
+				if v := r.Header.Get(h); v != "" {
+					r.Header.Set(h, v) // the server sends them twice
+				}
+			}
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+}
+
+func (a *api) close() error {
+	if a == nil {
+		return nil
+	}
+	err := a.server.ShutDown()
+	a.transport.CloseIdleConnections()
+	return errors.Join(err, <-a.ended)
+}
+
+// CreateBucket makes a bucket that is usable at once; one that exists is fine.
+func (s *Store) CreateBucket(ctx context.Context, name string) error {
+	client := s3.New(s3.Options{
+		BaseEndpoint: aws.String("http://" + s.opts.PrimaryDomain),
+		Region:       s.opts.Region,
+		Credentials:  credentials.NewStaticCredentialsProvider(s.opts.AccessKey, s.opts.SecretKey, ""),
+		HTTPClient:   &http.Client{Transport: s.primary.transport},
+	})
+	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{
+		Bucket: aws.String(name),
+		CreateBucketConfiguration: &types.CreateBucketConfiguration{
+			LocationConstraint: types.BucketLocationConstraint(s.opts.Region),
+		},
+	})
+	var owned *types.BucketAlreadyOwnedByYou
+	if err == nil || errors.As(err, &owned) {
+		return nil
+	}
+	return fmt.Errorf("create bucket %s: %w", name, err)
+}

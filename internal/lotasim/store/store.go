@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/versity/versitygw/auth"
+	"github.com/versity/versitygw/backend/meta"
+	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/s3api/middlewares"
+
+	"github.com/prestage/prestage/internal/lotasim"
+	"github.com/prestage/prestage/internal/object"
+)
+
+// Options of a Store. All are needed.
+type Options struct {
+	Dir           string // made when missing; objects survive in it
+	AccessKey     string // the one key pair that may sign requests, for all buckets
+	SecretKey     string
+	Region        string // what requests are signed for
+	LOTADomain    string // as lotasim.Options has it
+	PrimaryDomain string
+}
+
+func (o Options) check() error {
+	for _, field := range []struct{ name, value string }{
+		{"folder", o.Dir}, {"access key", o.AccessKey}, {"secret key", o.SecretKey},
+		{"region", o.Region}, {"LOTA domain", o.LOTADomain}, {"primary domain", o.PrimaryDomain},
+	} {
+		if field.value == "" {
+			return fmt.Errorf("the %s is missing", field.name)
+		}
+	}
+	return nil
+}
+
+// Store is two S3 servers, one for each domain, over one folder.
+type Store struct {
+	opts    Options
+	objects string
+	backend *posix.Posix
+	sockets string
+	lota    *api
+	primary *api
+}
+
+// inUse guards the working directory.
+var inUse atomic.Bool
+
+// maxCopyBytes is S3's limit for a copy in one request, 5 GiB. Without it the
+// library refuses every copy.
+const maxCopyBytes = 5 << 30
+
+// New starts a Store, which must be closed. It changes the process's working
+// directory.
+func New(ctx context.Context, o Options) (*Store, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("store options: %w", err)
+	}
+	if !inUse.CompareAndSwap(false, true) {
+		return nil, errors.New("store: a process can have one at a time, since it works in the working directory")
+	}
+	s := &Store{opts: o}
+	if err := s.open(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("store in %s: %w", o.Dir, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	dir, err := filepath.Abs(s.opts.Dir)
+	if err != nil {
+		return err
+	}
+	s.objects = filepath.Join(dir, "objects")
+	attributes := filepath.Join(dir, "attributes") // in files, as not every file system has extended ones
+	for _, d := range []string{s.objects, attributes} {
+		if err := os.MkdirAll(d, 0o750); err != nil {
+			return err
+		}
+	}
+	sidecar, err := meta.NewSideCar(attributes)
+	if err != nil {
+		return err
+	}
+	// SideCarDir stays empty: it is only printed to the standard output.
+	if s.backend, err = posix.New(s.objects, sidecar, posix.PosixOpts{CopyObjectThreshold: maxCopyBytes}); err != nil {
+		return err
+	}
+	if s.sockets, err = socketDir(); err != nil {
+		return err
+	}
+	if s.lota, err = s.serve(ctx, "lota.sock", s.opts.LOTADomain); err != nil {
+		return err
+	}
+	s.primary, err = s.serve(ctx, "primary.sock", s.opts.PrimaryDomain)
+	return err
+}
+
+func (s *Store) serve(ctx context.Context, socket, domain string) (*api, error) {
+	root := middlewares.RootUserConfig{Access: s.opts.AccessKey, Secret: s.opts.SecretKey}
+	iam := auth.NewIAMServiceSingle(auth.Account{Access: root.Access, Secret: root.Secret, Role: auth.RoleAdmin})
+	return startAPI(ctx, s.backend, root, iam, s.opts.Region, domain, filepath.Join(s.sockets, socket))
+}
+
+// Backends makes s the backend of a Sim with the same domains.
+func (s *Store) Backends() lotasim.Backends {
+	return lotasim.Backends{LOTA: s.LOTA(), Primary: s.Primary(), HasBucket: s.HasBucket}
+}
+
+// LOTA serves <bucket>.<LOTADomain>.
+func (s *Store) LOTA() http.Handler { return s.lota.proxy }
+
+// Primary serves <bucket>.<PrimaryDomain>.
+func (s *Store) Primary() http.Handler { return s.primary.proxy }
+
+// HasBucket tells whether a bucket exists.
+func (s *Store) HasBucket(name string) bool {
+	if object.CheckBucket(name) != nil {
+		return false
+	}
+	info, err := os.Stat(filepath.Join(s.objects, name))
+	return err == nil && info.IsDir()
+}
+
+// Close ends the servers. The objects stay.
+func (s *Store) Close() error {
+	var errs []error
+	for _, a := range []*api{s.lota, s.primary} {
+		errs = append(errs, a.close())
+	}
+	if s.backend != nil {
+		s.backend.Shutdown()
+	}
+	if s.sockets != "" {
+		errs = append(errs, os.RemoveAll(s.sockets))
+	}
+	inUse.Store(false)
+	return errors.Join(errs...)
+}
+
+// maxSocketPath is what fits into a socket's address on every system, less the
+// name of the socket.
+const maxSocketPath = 80
+
+// socketDir makes a folder with a short name, as the path of a unix socket is
+// limited to about a hundred bytes.
+func socketDir() (string, error) {
+	dir, err := os.MkdirTemp("", "lotasim")
+	if err != nil || len(dir) <= maxSocketPath {
+		return dir, err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp("/tmp", "lotasim")
+}

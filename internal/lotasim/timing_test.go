@@ -1,0 +1,214 @@
+package lotasim
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestTiming measures the model of time on a clock that runs only when nothing
+// else does.
+func TestTiming(t *testing.T) {
+	t.Parallel()
+	timing := Timing{
+		Metadata:         3 * time.Millisecond,
+		BackendFirstByte: 25 * time.Millisecond,
+		BackendRate:      100_000_000,
+		CacheFirstByte:   time.Millisecond,
+		CacheRate:        1_000_000_000,
+		FillRate:         50_000_000,
+	}
+	tests := []struct {
+		name        string
+		synchronous bool
+		warm        bool // before
+		primary     bool
+		method      string
+		byteRange   string
+		want        time.Duration
+	}{
+		{name: "plain HEAD", method: http.MethodHead, want: 3 * time.Millisecond},
+		{name: "ranged HEAD", method: http.MethodHead, byteRange: warmingRange, want: 3 * time.Millisecond},
+		{name: "ranged HEAD, synchronous", synchronous: true, method: http.MethodHead, byteRange: warmingRange, want: 225 * time.Millisecond},
+		{name: "ranged HEAD, synchronous, warm", synchronous: true, warm: true, method: http.MethodHead, byteRange: warmingRange, want: 3 * time.Millisecond},
+		{name: "cold GET", method: http.MethodGet, want: 125 * time.Millisecond},
+		{name: "warm GET", warm: true, method: http.MethodGet, want: 11 * time.Millisecond},
+		{name: "cold part", method: http.MethodGet, byteRange: "bytes=0-999999", want: 35 * time.Millisecond},
+		{name: "warm part", warm: true, method: http.MethodGet, byteRange: "bytes=0-999999", want: 2 * time.Millisecond},
+		{name: "primary GET", warm: true, primary: true, method: http.MethodGet, want: 125 * time.Millisecond},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := direct(t, large, func(o *Options) { o.Timing, o.Synchronous = timing, tt.synchronous })
+				defer s.Close()
+				if tt.warm {
+					do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange)
+					time.Sleep(time.Second)
+				}
+				h, url := s.LOTA(), "http://ckpt.cwlota.com/k"
+				if tt.primary {
+					h, url = s.Primary(), "http://ckpt.cwobject.com/k"
+				}
+				start := time.Now()
+				w := do(t, h, tt.method, url, tt.byteRange)
+				if got := time.Since(start); got != tt.want || w.Code/100 != 2 {
+					t.Errorf("HTTP %d after %v, want 2xx after %v", w.Code, got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// A fill takes its time, in which the object isn't cached and a GET reads
+// through at the backend's speed instead of waiting.
+func TestFillTakesTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := direct(t, large, func(o *Options) {
+			o.Timing = Timing{FillRate: 1_000_000, BackendFirstByte: time.Second, CacheFirstByte: time.Millisecond}
+		})
+		defer s.Close()
+		do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange)
+		time.Sleep(11*time.Second - time.Nanosecond)
+		synctest.Wait()
+		if tr := s.Truth("ckpt", "k"); tr.Cached || !tr.Filling {
+			t.Errorf("just before the end: %+v", tr)
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if tr := s.Truth("ckpt", "k"); !tr.Cached || tr.Filling {
+			t.Errorf("at the end: %+v", tr)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := direct(t, large, func(o *Options) { o.Timing = Timing{FillRate: 1_000_000, BackendFirstByte: time.Second} })
+		defer s.Close()
+		do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange)
+		start := time.Now()
+		do(t, s.LOTA(), http.MethodGet, "http://ckpt.cwlota.com/k", "")
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("GET during the fill took %v, want the backend's second", took)
+		}
+		if h := s.History(Filter{Method: http.MethodGet}); h[0].Filled != FillCoalesced {
+			t.Errorf("GET during the fill: %q", h[0].Filled)
+		}
+	})
+}
+
+// Close ends fills that would take for ever.
+func TestCloseEndsFills(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := direct(t, large, func(o *Options) { o.Timing = Timing{FillRate: 1} })
+		do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange)
+		start := time.Now()
+		s.Close()
+		s.Close()
+		if tr := s.Truth("ckpt", "k"); tr.Cached || tr.Filling || time.Since(start) != 0 {
+			t.Errorf("after Close: %+v", tr)
+		}
+	})
+}
+
+// A client that leaves ends its own request, not the fill.
+func TestClientLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := direct(t, large, func(o *Options) { o.Timing, o.Synchronous = Timing{FillRate: 1_000_000}, true })
+		defer s.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r := httptest.NewRequestWithContext(ctx, http.MethodHead, "http://ckpt.cwlota.com/k", nil)
+		r.Header.Set("Range", warmingRange)
+		func() {
+			defer func() {
+				if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // a panic's value is compared as net/http does
+					t.Errorf("panic %v, want http.ErrAbortHandler", p)
+				}
+			}()
+			s.LOTA().ServeHTTP(httptest.NewRecorder(), r)
+		}()
+		if h := s.History(Filter{}); !h[0].Aborted || h[0].Status != 0 || h[0].Duration != time.Second {
+			t.Errorf("history = %+v, want one that was aborted after a second", h)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if !s.Truth("ckpt", "k").Cached {
+			t.Error("the fill ended with its client")
+		}
+	})
+}
+
+func TestTiers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := direct(t, large, func(o *Options) { o.Timing = Timing{} })
+		defer s.Close()
+		tier := func() string { return s.Truth("ckpt", "k").Tier }
+		if got := tier(); got != "" {
+			t.Errorf("never seen: tier %q", got)
+		}
+		do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange)
+		for _, step := range []struct {
+			pass time.Duration
+			want string
+		}{{0, "hot"}, {warmAfter, "warm"}, {coldAfter - warmAfter, "cold"}} {
+			time.Sleep(step.pass)
+			do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", "") // no access
+			if got := tier(); got != step.want {
+				t.Errorf("after %v more: tier %q, want %q", step.pass, got, step.want)
+			}
+		}
+		do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange)
+		if got := tier(); got != "hot" {
+			t.Errorf("after another access: tier %q", got)
+		}
+	})
+}
+
+func TestUnknownBucketStalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := anObject(large)
+		s, err := New(Defaults(), Backends{LOTA: h, Primary: h, HasBucket: func(name string) bool { return name == "ckpt" }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		start := time.Now()
+		func() {
+			defer func() { _ = recover() }()
+			do(t, s.LOTA(), http.MethodHead, "http://nobody.cwlota.com/k", warmingRange)
+		}()
+		if r := s.History(Filter{})[0]; time.Since(start) != time.Minute || r.Status != 0 || !r.Aborted {
+			t.Errorf("after %v: %+v; want no answer for a minute", time.Since(start), r)
+		}
+		if w := do(t, s.Primary(), http.MethodHead, "http://nobody.cwobject.com/", ""); w.Code != http.StatusOK {
+			t.Errorf("primary: HTTP %d, want the backend's own", w.Code)
+		}
+	})
+}
+
+func TestNewBucketSettles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := direct(t, large, nil)
+		defer s.Close()
+		status := func(method, url string) int { return do(t, s.LOTA(), method, "http://fresh.cwlota.com"+url, "").Code }
+		if got := status(http.MethodPut, "/"); got != http.StatusOK {
+			t.Fatalf("create: HTTP %d", got)
+		}
+		if got := status(http.MethodHead, "/k"); got != http.StatusBadRequest {
+			t.Errorf("at once: HTTP %d, want 400", got)
+		}
+		time.Sleep(time.Minute + time.Second)
+		if got := status(http.MethodHead, "/k"); got != http.StatusOK {
+			t.Errorf("after a minute: HTTP %d, want 200", got)
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package prestage
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/prestage/prestage/internal/object"
+)
+
+const (
+	// maxSize is above any object: CoreWeave's limit is 48.8 TiB.
+	maxSize = 1 << 50
+	// maxTag bounds an ETag or a version id; real ones have 32 to 64 characters.
+	maxTag = 1 << 10
+)
+
+var errUnexpected = errors.New("an answer that S3 does not have")
+
+// readAnswer reads the answer to a HEAD. Both 200 and 206 are successes: which
+// of the two LOTA sends is not documented.
+func readAnswer(status int, out *s3.HeadObjectOutput) (Answer, error) {
+	a := Answer{Status: status, Size: object.UnknownSize, Version: object.Version{
+		ETag: checkTag(object.TrimETag(aws.ToString(out.ETag))),
+		ID:   checkTag(aws.ToString(out.VersionId)),
+	}}
+	if out.LastModified != nil {
+		a.LastModified = out.LastModified.UTC().Truncate(time.Second)
+	}
+	switch {
+	case status != http.StatusOK && status != http.StatusPartialContent:
+		return Answer{}, errUnexpected
+	case out.ContentRange != nil:
+		a.Size = totalOf(*out.ContentRange)
+	case status == http.StatusOK && out.ContentLength != nil:
+		a.Size = checkSize(*out.ContentLength) // a 206's length is that of the range
+	}
+	return a, nil
+}
+
+// emptyAnswer reads the header of a 416.
+func emptyAnswer(h http.Header) Answer {
+	return Answer{Status: http.StatusRequestedRangeNotSatisfiable, Size: totalOf(h.Get("Content-Range"))}
+}
+
+// totalOf reads N of "bytes 0-0/N" or "bytes */N".
+func totalOf(contentRange string) int64 {
+	rest, ok := strings.CutPrefix(contentRange, "bytes ")
+	_, total, cut := strings.Cut(rest, "/")
+	n, err := strconv.ParseInt(total, 10, 64)
+	if !ok || !cut || err != nil {
+		return object.UnknownSize
+	}
+	return checkSize(n)
+}
+
+func checkSize(n int64) int64 {
+	if n < 0 || n > maxSize {
+		return object.UnknownSize
+	}
+	return n
+}
+
+// checkTag takes what no store would send for unknown.
+func checkTag(s string) string {
+	if len(s) > maxTag {
+		return ""
+	}
+	return s
+}
+
+// readPage reads a page of a listing. The SDK makes an empty page of whatever is
+// no XML; taken for one, all that is there would be gone.
+func readPage(bucket string, out *s3.ListObjectsV2Output) (Page, error) {
+	if out.Name == nil && out.KeyCount == nil && out.IsTruncated == nil && len(out.Contents) == 0 {
+		return Page{}, errors.New("listing: the answer is none")
+	}
+	page := Page{Objects: make([]object.Attrs, 0, len(out.Contents))}
+	for _, o := range out.Contents {
+		key := aws.ToString(o.Key)
+		if out.EncodingType == types.EncodingTypeUrl {
+			plain, err := url.QueryUnescape(key)
+			if err != nil {
+				return Page{}, fmt.Errorf("listing: key %q is not escaped as it says", key)
+			}
+			key = plain
+		}
+		a := object.Attrs{Ref: object.Ref{Bucket: bucket, Key: key}, Size: object.UnknownSize}
+		if err := object.CheckKey(key); err != nil {
+			return Page{}, fmt.Errorf("listing: %w", err)
+		}
+		a.ETag = checkTag(object.TrimETag(aws.ToString(o.ETag)))
+		if o.LastModified != nil {
+			a.LastModified = o.LastModified.UTC().Truncate(time.Second)
+		}
+		if o.Size != nil {
+			a.Size = checkSize(*o.Size)
+		}
+		page.Objects = append(page.Objects, a)
+	}
+	if aws.ToBool(out.IsTruncated) {
+		page.Next = aws.ToString(out.NextContinuationToken)
+		if page.Next == "" {
+			return Page{}, errors.New("listing: cut short without a token to go on")
+		}
+	}
+	return page, nil
+}

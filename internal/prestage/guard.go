@@ -1,0 +1,65 @@
+package prestage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// Guard decides when a request may be sent, and what its failure says of the
+// endpoint and the bucket. All requests to the store pass one Guard.
+type Guard struct {
+	endpoint *Endpoint
+	limiter  *Limiter
+	buckets  *bucketWatch
+}
+
+// NewGuard returns a Guard that asks silent buckets with head.
+func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
+	g := &Guard{endpoint: endpoint, limiter: limiter}
+	g.buckets = newBucketWatch(func(ctx context.Context, bucket string) *outcome.Error {
+		err := head.HeadBucket(ctx, bucket)
+		if err == nil || outcome.As(err).Status != 0 || errors.Is(ctx.Err(), context.Canceled) {
+			return nil
+		}
+		dead := *outcome.As(err)
+		if ctx.Err() != nil {
+			dead.Err = fmt.Errorf("no answer within %s", askTimeout)
+		}
+		// The question's time may be up: the dial has one of its own.
+		return endpoint.explain(context.WithoutCancel(ctx), &dead)
+	})
+	return g
+}
+
+// send has op send one request for ref. It waits for the endpoint, for the
+// bucket and, when flow is not nil, for a permit, none of which it begins or
+// goes on with once start has ended; ctx bounds the request itself. start must
+// end when ctx does.
+func send[T any](ctx, start context.Context, g *Guard, flow *Flow, ref object.Ref, op func(context.Context) (T, error)) (v T, err error) {
+	if err := g.endpoint.Wait(start); err != nil {
+		return v, err
+	}
+	visit, err := g.buckets.enter(start, ref)
+	if err != nil {
+		return v, err
+	}
+	defer func() { visit.leave(err) }()
+	if flow != nil {
+		permit, err := g.limiter.Acquire(start, flow)
+		if err != nil {
+			return v, err
+		}
+		defer permit.Release()
+	}
+
+	v, err = op(visit.send(ctx))
+	g.endpoint.observe(err)
+	if e := outcome.As(err); err != nil && e.Class == outcome.Unreachable {
+		err = g.endpoint.explain(ctx, e)
+	}
+	return v, err
+}

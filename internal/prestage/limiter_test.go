@@ -1,0 +1,158 @@
+package prestage
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+func TestLimiterIsFair(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(1)
+		held, err := l.Acquire(t.Context(), l.NewFlow())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var served []string
+		var wg sync.WaitGroup
+		wait := func(name string, f *Flow, n int) {
+			for range n {
+				wg.Go(func() {
+					p, err := l.Acquire(t.Context(), f)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					served = append(served, name) // one permit: one at a time
+					p.Release()
+				})
+			}
+			synctest.Wait()
+		}
+		wait("big", l.NewFlow(), 5)
+		wait("small", l.NewFlow(), 1)
+		wait("middle", l.NewFlow(), 3)
+		held.Release()
+		wg.Wait()
+		want := []string{"big", "small", "middle", "big", "middle", "big", "middle", "big", "big"}
+		if diff := cmp.Diff(want, served); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if n := l.InFlight(); n != 0 {
+			t.Errorf("%d permits are left out", n)
+		}
+	})
+}
+
+func TestLimiterManyWaiting(t *testing.T) {
+	t.Parallel()
+	l := NewLimiter(1)
+	held, err := l.Acquire(t.Context(), l.NewFlow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	big := l.NewFlow()
+	for range 100_000 {
+		wg.Go(func() {
+			if p, err := l.Acquire(ctx, big); err == nil {
+				<-ctx.Done()
+				p.Release()
+			}
+		})
+	}
+	small := make(chan struct{})
+	wg.Go(func() {
+		p, err := l.Acquire(t.Context(), l.NewFlow())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		close(small)
+		p.Release()
+	})
+	for waiting := 0; waiting < 2; {
+		l.mu.Lock()
+		waiting = l.queued.Len()
+		l.mu.Unlock()
+		time.Sleep(time.Millisecond) // polling
+	}
+	held.Release() // to the big flow, unless the small one was first
+	held.Release() // nothing more
+	cancel()
+	<-small
+	wg.Wait()
+	if n := l.InFlight(); n != 0 || l.queued.Len() != 0 {
+		t.Errorf("%d permits are left out, %d flows queued", n, l.queued.Len())
+	}
+}
+
+func TestLimiterGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(1)
+		f := l.NewFlow()
+		held, err := l.Acquire(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.Acquire(ctx, f); !errors.Is(err, outcome.Interrupted) {
+			t.Errorf("after a second: %v", err)
+		}
+		held.Release()
+		if _, err := l.Acquire(ctx, f); !errors.Is(err, outcome.Interrupted) {
+			t.Errorf("with an ended context: %v", err)
+		}
+		if _, err := l.Acquire(t.Context(), f); err != nil {
+			t.Errorf("the permit was lost: %v", err)
+		}
+	})
+}
+
+func TestLimiterStress(t *testing.T) {
+	t.Parallel()
+	const limit = 7
+	l := NewLimiter(limit)
+	var inside, got atomic.Int32
+	var wg sync.WaitGroup
+	for range 20 {
+		f := l.NewFlow()
+		for range 10 {
+			wg.Go(func() {
+				for range 50 {
+					ctx, cancel := context.WithCancel(t.Context())
+					if rand.N(4) == 0 {
+						go cancel()
+					}
+					if p, err := l.Acquire(ctx, f); err == nil {
+						if n := inside.Add(1); n > limit {
+							t.Errorf("%d inside", n)
+						}
+						got.Add(1)
+						inside.Add(-1)
+						p.Release()
+						p.Release()
+					}
+					cancel()
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if l.InFlight() != 0 || l.queued.Len() != 0 || got.Load() < 5000 {
+		t.Errorf("%d permits out, %d flows queued, %d permits were got", l.InFlight(), l.queued.Len(), got.Load())
+	}
+}

@@ -1,0 +1,74 @@
+package prestage
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// Item is one object of a plan.
+type Item struct {
+	object.Attrs
+	Current bool           // the version was just read from the store
+	Listed  bool           // the object was in a listing: missing means gone since
+	Skip    outcome.Reason // why it is not asked for; "": it is
+}
+
+// String is a line of a printed plan: what, how much, and why not.
+func (i Item) String() string {
+	size := "size unknown"
+	if i.Size != object.UnknownSize {
+		size = strconv.FormatInt(i.Size, 10) + " bytes"
+	}
+	if i.Skip != "" {
+		return fmt.Sprintf("skip %q (%s): %s", i.Ref, size, i.Skip)
+	}
+	return fmt.Sprintf("fill %q (%s)", i.Ref, size)
+}
+
+// Summary is what a plan came to.
+type Summary struct {
+	Objects int64                    // distinct ones, skipped ones included
+	Bytes   int64                    // of those whose size is known
+	Unsized int64                    // those whose size is not
+	Skips   map[outcome.Reason]int64 // skipped objects by reason
+	// Problems say what is wrong although the plan could be walked: the request
+	// is incomplete, or an index could not be read.
+	Problems []*outcome.Error
+}
+
+// String is the last line of a printed plan.
+func (s Summary) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d objects, %d bytes", s.Objects, s.Bytes)
+	if s.Unsized > 0 {
+		fmt.Fprintf(&b, " and %d objects of unknown size", s.Unsized)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(s.Skips)) {
+		fmt.Fprintf(&b, "; %d skipped: %s", s.Skips[reason], reason)
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintf(&b, "; %s: %v", p.Reason, p)
+	}
+	return b.String()
+}
+
+func (s *Summary) add(i Item) {
+	s.Objects++
+	if i.Size == object.UnknownSize {
+		s.Unsized++
+	} else {
+		s.Bytes += i.Size
+	}
+	if i.Skip != "" {
+		if s.Skips == nil {
+			s.Skips = make(map[outcome.Reason]int64)
+		}
+		s.Skips[i.Skip]++
+	}
+}

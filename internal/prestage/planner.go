@@ -1,0 +1,192 @@
+package prestage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// readTimeout bounds one page of a listing, or one small GET.
+const readTimeout = time.Minute
+
+// Planner expands Requests. It is safe for concurrent use.
+type Planner struct {
+	store    Catalogue
+	guard    *Guard
+	buckets  Buckets
+	minBytes int64
+	log      *slog.Logger
+}
+
+// PlannerConfig is what a Planner needs.
+type PlannerConfig struct {
+	Store    Catalogue
+	Guard    *Guard
+	Buckets  Buckets // those that may be touched
+	MinBytes int64   // objects not larger are skipped when their size is known
+	Log      *slog.Logger
+}
+
+// NewPlanner checks c.
+func NewPlanner(c PlannerConfig) (*Planner, error) {
+	if c.Store == nil || c.Guard == nil || c.Log == nil || c.MinBytes < 0 {
+		return nil, errors.New("planner: needs a store, a guard, a log and a size that is not negative")
+	}
+	return &Planner{store: c.Store, guard: c.Guard, buckets: c.Buckets, minBytes: c.MinBytes, log: c.Log}, nil
+}
+
+// Walk calls yield with every item of the plan for req, one after the other, and
+// returns what they came to. It holds one page of a listing and the next, not
+// all of it. An error of yield ends the walk and is returned; every other error
+// is an *outcome.Error. Problems in the Summary did not end the walk.
+func (p *Planner) Walk(ctx context.Context, req Request, yield func(Item) error) (Summary, error) {
+	w := &walk{Planner: p, req: req, yield: yield}
+	var err error
+	switch {
+	case len(req.Objects) > 0 && req.Prefix.Bucket == "" && req.Manifest.Bucket == "":
+		err = w.objects(req.Objects)
+	case req.Prefix.Bucket != "" && len(req.Objects) == 0 && req.Manifest.Bucket == "":
+		err = w.prefix(ctx)
+	case req.Manifest.Bucket != "" && len(req.Objects) == 0 && req.Prefix.Bucket == "":
+		err = w.manifest(ctx)
+	default:
+		err = &outcome.Error{
+			Op: "plan", Class: outcome.Permanent, Reason: outcome.Malformed,
+			Err: errors.New("want exactly one of objects, a prefix and a manifest"),
+		}
+	}
+	if err == nil {
+		w.checkTotals()
+	}
+	return w.sum, err
+}
+
+// walk is one run of Walk.
+type walk struct {
+	*Planner
+	req   Request
+	yield func(Item) error
+	sum   Summary
+	found int64 // objects of the store, without what stands for a missing one
+}
+
+// item yields one object that exists, or is said to.
+func (w *walk) item(i Item) error {
+	switch {
+	case i.Skip != "" || i.Size == object.UnknownSize:
+	case i.Size == 0:
+		i.Skip = outcome.Empty
+	case i.Size <= w.minBytes:
+		i.Skip = outcome.TooSmall
+	}
+	w.found++
+	w.sum.add(i)
+	return w.yield(i)
+}
+
+// objects yields what an event, or a manifest, names. All buckets are checked
+// before anything is yielded.
+func (w *walk) objects(attrs []object.Attrs) error {
+	at := make(map[object.Ref]int, len(attrs))
+	var items []Item
+	for _, a := range attrs {
+		if err := w.check(a.Ref); err != nil {
+			return err
+		}
+		if a.Size <= 0 || a.Size > maxSize {
+			a.Size = object.UnknownSize // some stores notify of 0 for every multipart upload
+		}
+		i, again := at[a.Ref]
+		if !again {
+			at[a.Ref] = len(items)
+			items = append(items, Item{Attrs: a})
+			continue
+		}
+		if order, ok := a.Sequencer.Compare(items[i].Sequencer); !ok || order >= 0 {
+			items[i].Attrs = a // the later one, as far as that can be told
+		}
+	}
+	for _, i := range items {
+		if err := w.item(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check refuses what is no object, or in no allowed bucket.
+func (w *walk) check(ref object.Ref) error {
+	if err := ref.Check(); err != nil {
+		return &outcome.Error{Op: "plan", Class: outcome.Permanent, Reason: outcome.Malformed, Err: err}
+	}
+	if !w.buckets.Allow(ref.Bucket) {
+		return &outcome.Error{
+			Op: "plan", Ref: ref, Class: outcome.Permanent, Reason: outcome.BucketNotAllowed,
+			Err:  fmt.Errorf("bucket %q is not allowed", ref.Bucket),
+			Hint: "PRESTAGE_BUCKETS lists the buckets that may be warmed",
+		}
+	}
+	return nil
+}
+
+// missing settles that nothing is at ref: it may come, or it was deleted since.
+func (w *walk) missing(ref object.Ref, err *outcome.Error) error {
+	if !w.req.MissingIsGone {
+		return err
+	}
+	gone := Item{Attrs: object.Attrs{Ref: ref, Size: object.UnknownSize}, Skip: outcome.Gone}
+	w.sum.add(gone)
+	return w.yield(gone)
+}
+
+// checkTotals compares what was found with what was announced. More is fine.
+func (w *walk) checkTotals() {
+	switch {
+	case w.found == 0: // missing has said so
+	case w.found < w.req.TotalObjects:
+		w.incomplete("%d objects of %d announced", w.found, w.req.TotalObjects)
+	case w.sum.Unsized == 0 && w.sum.Bytes < w.req.TotalBytes:
+		w.incomplete("%d bytes of %d announced", w.sum.Bytes, w.req.TotalBytes)
+	}
+}
+
+func (w *walk) incomplete(format string, args ...any) {
+	ref := w.req.Prefix
+	if ref.Bucket == "" {
+		ref = w.req.Manifest
+	}
+	w.sum.Problems = append(w.sum.Problems, &outcome.Error{
+		Op: "plan", Ref: ref, Class: outcome.Failed, Reason: outcome.Incomplete, Err: fmt.Errorf(format, args...),
+	})
+}
+
+// get reads a small object whole.
+func (w *walk) get(ctx context.Context, ref object.Ref, limit int64) ([]byte, error) {
+	return read(ctx, w.guard, ref, func(ctx context.Context) ([]byte, error) {
+		return w.store.Get(ctx, ref, limit)
+	})
+}
+
+// read sends a request of a plan, with retries. It needs no permit: a walk has
+// one such request under way, or two.
+func read[T any](ctx context.Context, g *Guard, ref object.Ref, op func(context.Context) (T, error)) (T, error) {
+	return retry(ctx, ref, func() (T, error) {
+		return send(ctx, ctx, g, nil, ref, func(ctx context.Context) (T, error) {
+			ctx, cancel := withTimeout(ctx, readTimeout)
+			defer cancel()
+			return op(ctx)
+		})
+	})
+}
+
+// withTimeout bounds one request. That it took too long may be the store's fault.
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, &outcome.Error{
+		Class: outcome.Transient, Reason: outcome.FillFailed, Err: fmt.Errorf("no answer within %s", d),
+	})
+}

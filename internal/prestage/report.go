@@ -1,0 +1,112 @@
+package prestage
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// fate is what became of one object. Exactly one of the first three is set, or
+// it was filled.
+type fate struct {
+	warm bool           // already
+	skip outcome.Reason // why it was not asked for
+	err  *outcome.Error
+
+	bytes   int64 // 0 when unknown
+	verdict outcome.Verdict
+}
+
+// kind names the fate as the metric and the log do.
+func (f fate) kind() string {
+	switch {
+	case f.err != nil:
+		return "failed"
+	case f.skip != "":
+		return "skipped"
+	case f.warm:
+		return "already_warm"
+	}
+	return "filled"
+}
+
+// tally sums up fates for a Report. It is safe for concurrent use.
+type tally struct {
+	metrics  *Metrics
+	endpoint *Endpoint
+
+	mu     sync.Mutex
+	report Report
+}
+
+// add counts one object.
+func (t *tally) add(ref object.Ref, f fate) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := &t.report
+	r.Objects.Total++
+	switch {
+	case f.err != nil:
+		r.Objects.Failed++
+		t.metrics.failed.Inc()
+		t.problem(ref, f.err)
+		return
+	case f.skip != "":
+		r.Objects.Skipped++
+		t.metrics.skipped.Inc()
+		if r.Skips == nil {
+			r.Skips = make(map[outcome.Reason]int)
+		}
+		r.Skips[f.skip]++
+		return
+	case f.warm:
+		r.Objects.AlreadyWarm++
+		t.metrics.alreadyWarm.Inc()
+	default:
+		r.Objects.Filled++
+		t.metrics.filled.Inc()
+	}
+	r.Bytes += max(f.bytes, 0)
+	r.Verdict = outcome.Weaker(r.Verdict, f.verdict)
+}
+
+// fail notes what concerns the request rather than one object.
+func (t *tally) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := outcome.As(err)
+	t.problem(e.Ref, e)
+}
+
+func (t *tally) problem(ref object.Ref, err *outcome.Error) {
+	r := &t.report
+	if len(r.Failures) < MaxFailures {
+		r.Failures = append(r.Failures, Failure{URI: ref.String(), Error: err.Error()})
+	}
+	i := slices.IndexFunc(r.Problems, func(p Problem) bool { return p.Class == err.Class && p.Reason == err.Reason })
+	if i < 0 {
+		i = len(r.Problems)
+		r.Problems = append(r.Problems, Problem{Class: err.Class, Reason: err.Reason, Sample: err})
+	}
+	p := &r.Problems[i]
+	p.Count++
+	p.RetryAfter = max(p.RetryAfter, err.RetryAfter)
+}
+
+// done returns the Report. Problems are in the order of their classes, so that
+// equal events give equal reports.
+func (t *tally) done() Report {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.report.Problems {
+		p := &t.report.Problems[i]
+		p.BucketServedAt = t.endpoint.Served(p.Sample.Ref.Bucket)
+	}
+	slices.SortFunc(t.report.Problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Reason, b.Reason))
+	})
+	return t.report
+}

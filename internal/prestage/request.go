@@ -1,0 +1,68 @@
+package prestage
+
+import (
+	"time"
+
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// Request is what an event, or a person, wants to have warm. Exactly one of
+// Objects, Prefix and Manifest is set.
+type Request struct {
+	Objects  []object.Attrs // named one by one; sizes may be unknown
+	Prefix   object.Ref     // everything below it
+	Manifest object.Ref     // what this object lists
+
+	Complete     bool  // nothing more will come: a prefix is listed once
+	TotalObjects int64 // announced number of keys, 0: not announced
+	TotalBytes   int64 // announced bytes, 0: not announced
+
+	RewarmBefore  time.Time // records older than it do not count
+	EventTime     time.Time // the stream's timestamp; zero when there is no event
+	Seen          time.Time // when this process received it
+	MissingIsGone bool      // a 404 is final and a skip: an old event, or a replay
+}
+
+// Report is what became of a Request. It is complete when Problems is empty.
+type Report struct {
+	Objects Counts
+	Bytes   int64                  // of the objects that are warm now, filled or already
+	Verdict outcome.Verdict        // of the weakest warm object, "" when there is none
+	Skips   map[outcome.Reason]int // skipped objects by reason
+	// Problems are the failures, one for each class and reason, so that it stays
+	// small however many objects failed.
+	Problems []Problem
+	Failures []Failure // at most MaxFailures, for the receipt
+}
+
+// Counts is how many objects fared how. Total is their sum.
+type Counts struct {
+	Total       int `json:"total"`
+	Filled      int `json:"filled"`
+	AlreadyWarm int `json:"already_warm"`
+	Skipped     int `json:"skipped"`
+	Failed      int `json:"failed"`
+}
+
+// Problem sums up the failures of one class and reason.
+type Problem struct {
+	Class      outcome.Class
+	Reason     outcome.Reason
+	Count      int
+	RetryAfter time.Duration  // the longest that a server asked for
+	Sample     *outcome.Error // the first of them
+	// BucketServedAt is when this process last got a 2xx to a ranged HEAD in
+	// the bucket of Sample; zero: never. An object that stays throttled while
+	// its bucket serves others is alone affected.
+	BucketServedAt time.Time
+}
+
+// Failure is one failed object as the receipt names it.
+type Failure struct {
+	URI   string `json:"uri"`
+	Error string `json:"error"`
+}
+
+// MaxFailures bounds Report.Failures.
+const MaxFailures = 100

@@ -1,0 +1,170 @@
+package prestage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// oneByte makes a HEAD fill the cache: "If bytes=0-0 is not included in the
+// HeadObject request, no tier transition will occur" (CoreWeave release note,
+// March 2026).
+const oneByte = "bytes=0-0"
+
+// S3 speaks to LOTA with the AWS SDK. It is a Filler, a Catalogue and a
+// BucketHeader, and safe for concurrent use.
+type S3 struct {
+	client *s3.Client
+}
+
+// S3Options says where LOTA is and how it is reached.
+type S3Options struct {
+	Endpoint  *url.URL          // scheme and host[:port] alone: http://cwlota.com
+	Transport http.RoundTripper // NewTransport's
+}
+
+// NewS3 makes a client with the region and the credentials of cfg. Everything
+// else that cfg may bring (retries, endpoints, HTTP client, logging) is left
+// out on purpose. The version id of an object is never sent: what LOTA does
+// with one is not documented.
+func NewS3(cfg aws.Config, o S3Options) *S3 {
+	client := s3.New(s3.Options{
+		Region:       cfg.Region,
+		Credentials:  credentials{cfg.Credentials},
+		BaseEndpoint: aws.String(o.Endpoint.Scheme + "://" + o.Endpoint.Host),
+		HTTPClient: &http.Client{
+			Transport:     &sentry{endpoint: o.Endpoint, next: o.Transport},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		Retryer:                    aws.NopRetryer{}, // retry.go has the one policy
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+		// A bucket may be called "x--x-s3": no reason to open an Express session.
+		DisableS3ExpressSessionAuth: aws.Bool(true),
+		Logger:                      logging.Nop{},
+	})
+	return &S3{client: client}
+}
+
+// Fill sends the ranged HEAD.
+func (s *S3) Fill(ctx context.Context, ref object.Ref) (Answer, error) {
+	return s.head(ctx, "fill", ref, aws.String(oneByte))
+}
+
+// Head sends a plain HEAD.
+func (s *S3) Head(ctx context.Context, ref object.Ref) (Answer, error) {
+	return s.head(ctx, "head", ref, nil)
+}
+
+func (s *S3) head(ctx context.Context, op string, ref object.Ref, byteRange *string) (Answer, error) {
+	start := time.Now()
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &ref.Bucket, Key: &ref.Key, Range: byteRange})
+	latency := time.Since(start)
+	if err != nil {
+		var answer *smithyhttp.ResponseError
+		if byteRange != nil && errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusRequestedRangeNotSatisfiable {
+			a := emptyAnswer(answer.HTTPResponse().Header)
+			a.Latency = latency
+			return a, nil
+		}
+		return Answer{}, classify(ctx, op, ref, err)
+	}
+	a, err := readAnswer(statusOf(out.ResultMetadata), out)
+	if err != nil {
+		return Answer{}, statusError(op, ref, statusOf(out.ResultMetadata), nil, err)
+	}
+	a.Latency = latency
+	return a, nil
+}
+
+// List reads one page with ListObjectsV2.
+func (s *S3) List(ctx context.Context, bucket, prefix, token string) (Page, error) {
+	ref := object.Ref{Bucket: bucket, Key: prefix}
+	in := &s3.ListObjectsV2Input{
+		Bucket: &bucket, Prefix: &prefix, MaxKeys: aws.Int32(1000),
+		// XML cannot carry every key; a store that does not escape does not say so.
+		EncodingType: types.EncodingTypeUrl,
+	}
+	if token != "" {
+		in.ContinuationToken = &token
+	}
+	out, err := s.client.ListObjectsV2(ctx, in)
+	if err != nil {
+		return Page{}, classify(ctx, "list", ref, err)
+	}
+	if status := statusOf(out.ResultMetadata); status != http.StatusOK {
+		return Page{}, statusError("list", ref, status, nil, errUnexpected)
+	}
+	page, err := readPage(bucket, out)
+	if err != nil {
+		return Page{}, statusError("list", ref, 0, nil, err)
+	}
+	return page, nil
+}
+
+// Get reads ref whole. Longer than limit bytes is Permanent and malformed.
+func (s *S3) Get(ctx context.Context, ref object.Ref, limit int64) ([]byte, error) {
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &ref.Bucket, Key: &ref.Key})
+	if err != nil {
+		return nil, classify(ctx, "get", ref, err)
+	}
+	defer out.Body.Close()
+	if status := statusOf(out.ResultMetadata); status != http.StatusOK {
+		return nil, statusError("get", ref, status, nil, errUnexpected)
+	}
+	data, err := io.ReadAll(io.LimitReader(out.Body, limit+1))
+	switch {
+	case int64(len(data)) > limit:
+		return nil, &outcome.Error{
+			Op: "get", Ref: ref, Class: outcome.Permanent, Reason: outcome.Malformed,
+			Err: fmt.Errorf("longer than %d bytes", limit),
+		}
+	case err != nil:
+		return nil, classify(ctx, "get", ref, err)
+	}
+	return data, nil
+}
+
+// HeadBucket asks whether the bucket's host answers.
+func (s *S3) HeadBucket(ctx context.Context, bucket string) error {
+	if _, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket}); err != nil {
+		return classify(ctx, "head bucket", object.Ref{Bucket: bucket}, err)
+	}
+	return nil
+}
+
+func statusOf(m middleware.Metadata) int {
+	if resp, ok := awsmiddleware.GetRawResponse(m).(*smithyhttp.Response); ok {
+		return resp.StatusCode
+	}
+	return 0
+}
+
+// credentials marks the errors of a provider, which the SDK does not type.
+type credentials struct{ aws.CredentialsProvider }
+
+func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if c.CredentialsProvider == nil {
+		return aws.Credentials{}, &credentialsError{err: errors.New("no provider is configured")}
+	}
+	v, err := c.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return aws.Credentials{}, &credentialsError{err: err}
+	}
+	return v, nil
+}

@@ -1,0 +1,180 @@
+package prestage
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// maxRelists is how often a prefix is listed again after its fill.
+const maxRelists = 3
+
+// Warmer makes Requests warm. It is safe for concurrent use.
+type Warmer struct {
+	store       Filler
+	planner     *Planner
+	guard       *Guard
+	ledger      dedupe.Ledger
+	flights     dedupe.Flights[fill]
+	ttl         time.Duration
+	fillTimeout time.Duration
+	metrics     *Metrics
+	log         *slog.Logger
+}
+
+// WarmerConfig is what a Warmer needs; all of it is required.
+type WarmerConfig struct {
+	Store       Filler
+	Planner     *Planner
+	Guard       *Guard // the planner's
+	Ledger      dedupe.Ledger
+	TTL         time.Duration // how long a record counts as warm
+	FillTimeout time.Duration // the longest one fill may take
+	Metrics     *Metrics
+	Log         *slog.Logger
+}
+
+// NewWarmer checks c.
+func NewWarmer(c WarmerConfig) (*Warmer, error) {
+	switch {
+	case c.Store == nil, c.Planner == nil, c.Guard == nil, c.Ledger == nil, c.Metrics == nil, c.Log == nil:
+		return nil, errors.New("warmer: a dependency is missing")
+	case c.TTL <= 0, c.FillTimeout <= 0:
+		return nil, errors.New("warmer: TTL and fill time-out must be positive")
+	}
+	c.Metrics.limit.Set(float64(c.Guard.limiter.Limit()))
+	return &Warmer{
+		store: c.Store, planner: c.Planner, guard: c.Guard, ledger: c.Ledger,
+		ttl: c.TTL, fillTimeout: c.FillTimeout, metrics: c.Metrics, log: c.Log,
+	}, nil
+}
+
+// Warm plans req and has every object of the plan filled that is not warm yet.
+// It returns when all of that has ended and the ledger has confirmed it, so the
+// Report may be believed. When ctx ends, requests under way are cut; when start
+// ends, no new one is begun and those under way go on. Either leaves a Problem
+// of class Interrupted. done is what this event filled in earlier attempts, and
+// gains what it fills now.
+func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) Report {
+	begin, stop := joined(ctx, start)
+	defer stop()
+	e := &event{
+		Warmer: w, req: req, done: done, flow: w.guard.limiter.NewFlow(),
+		crew:  make(chan struct{}, w.guard.limiter.Limit()),
+		tally: tally{metrics: w.metrics, endpoint: w.guard.endpoint},
+	}
+	if err := e.passes(ctx, start, begin); err != nil {
+		e.tally.fail(err)
+	}
+	e.puts.Wait()
+	return e.tally.done()
+}
+
+// event is one call of Warm.
+type event struct {
+	*Warmer
+	req  Request
+	done *Progress
+
+	flow  *Flow
+	crew  chan struct{}  // bounds goroutines, most of which may be waiting without a permit
+	work  sync.WaitGroup // they
+	puts  sync.WaitGroup // ledger writes that are not confirmed
+	tally tally
+}
+
+// passes walks the plan, and again as long as a prefix that is not said to be
+// complete shows something new. Begin is start, or the end of ctx.
+func (e *event) passes(ctx, start, begin context.Context) error {
+	relists := 0
+	if e.req.Prefix.Bucket != "" && !e.req.Complete {
+		relists = maxRelists
+	}
+	seen := make(map[itemKey]struct{}) // only where there may be another pass
+	var problems []*outcome.Error
+	for pass := 0; ; pass++ {
+		fresh := false
+		sum, err := e.planner.Walk(begin, e.req, func(i Item) error {
+			if relists > 0 {
+				k := keyOf(i)
+				if _, again := seen[k]; again || (pass > 0 && i.Skip == outcome.Gone) {
+					return nil
+				}
+				seen[k] = struct{}{}
+			}
+			fresh = true
+			return e.take(ctx, start, begin, i)
+		})
+		e.work.Wait()
+		if pass > 0 && errors.Is(err, outcome.Failed) && outcome.As(err).Reason == outcome.NotFound {
+			err = nil // deleted while we filled it
+		} else {
+			problems = sum.Problems
+		}
+		if err == nil && fresh && pass < relists {
+			continue
+		}
+		for _, p := range problems {
+			e.tally.fail(p)
+		}
+		return err
+	}
+}
+
+// take has one item handled. It returns when that has begun, so a long listing
+// is read no faster than its objects are filled.
+func (e *event) take(ctx, start, begin context.Context, i Item) error {
+	if i.Skip != "" {
+		e.tell(i, fate{skip: i.Skip})
+		return nil
+	}
+	if f, ok := e.done.get(keyOf(i)); ok {
+		e.tell(i, fate{bytes: f.bytes, verdict: f.verdict})
+		return nil
+	}
+	select {
+	case e.crew <- struct{}{}:
+	case <-begin.Done():
+		return ended(begin, "warm", i.Ref)
+	}
+	permit, err := e.guard.limiter.Acquire(begin, e.flow)
+	if err != nil {
+		<-e.crew
+		return err
+	}
+	e.work.Go(func() {
+		defer func() { <-e.crew }()
+		e.tell(i, e.handle(ctx, start, i, permit))
+	})
+	return nil
+}
+
+// tell counts and logs what became of an item.
+func (e *event) tell(i Item, f fate) {
+	e.tally.add(i.Ref, f)
+	attrs := []slog.Attr{
+		slog.String("uri", i.Ref.String()), slog.String("outcome", f.kind()), slog.Int64("bytes", f.bytes),
+	}
+	switch {
+	case f.err != nil:
+		attrs = append(attrs, slog.String("reason", string(f.err.Reason)), slog.Any("error", f.err))
+	case f.skip != "":
+		attrs = append(attrs, slog.String("reason", string(f.skip)))
+	}
+	e.log.LogAttrs(context.Background(), slog.LevelDebug, "object", attrs...)
+}
+
+// joined returns a context with ctx's values that ends when ctx or start does.
+func joined(ctx, start context.Context) (context.Context, context.CancelFunc) {
+	both, cancel := context.WithCancel(ctx)
+	if start.Err() != nil {
+		cancel() // AfterFunc would be a moment late
+	}
+	stop := context.AfterFunc(start, cancel)
+	return both, func() { stop(); cancel() }
+}

@@ -1,0 +1,133 @@
+// Package publish sends native events into the stream and waits for what
+// becomes of them. An event is sent only when the stream's ack says that it is
+// stored; a core publish to a subject that no stream takes would look the same
+// and be lost.
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/events"
+)
+
+// Types of native events.
+const (
+	CheckpointWritten = "ai.checkpoint.written.v1"
+	ModelPublished    = "ai.model.published.v1"
+)
+
+// Event is a native event, a CloudEvent 1.0 in structured mode.
+type Event struct {
+	SpecVersion string    `json:"specversion"`
+	Type        string    `json:"type"`
+	Source      string    `json:"source"`
+	ID          string    `json:"id"`
+	Time        time.Time `json:"time"`
+	Data        Data      `json:"data"`
+}
+
+// Data says what to warm: one of URI and Manifest.
+type Data struct {
+	URI          string `json:"uri,omitempty"`
+	Manifest     string `json:"manifest,omitempty"`
+	Run          string `json:"run,omitempty"`
+	Step         *int64 `json:"step,omitempty"`
+	Model        string `json:"model,omitempty"`
+	Version      string `json:"version,omitempty"`
+	Format       string `json:"format,omitempty"`
+	Complete     bool   `json:"complete,omitempty"`
+	TotalObjects int64  `json:"total_objects,omitempty"`
+	TotalBytes   int64  `json:"total_bytes,omitempty"`
+}
+
+// Sent is where the stream has stored an event.
+type Sent struct {
+	ID        string `json:"event_id"`
+	Source    string `json:"source"`
+	Subject   string `json:"subject"`
+	Stream    string `json:"stream"`
+	Seq       uint64 `json:"stream_seq"`
+	Duplicate bool   `json:"duplicate"` // it was there already, within the stream's window
+}
+
+// Subject is below base one of the run's (or model's) own, where its name can
+// be a token of a subject: a checkpoint is superseded only by a newer one on
+// the same subject.
+func Subject(base, name string) string {
+	if name == "" || strings.ContainsFunc(name, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || c == '.' || c == '*' || c == '>'
+	}) {
+		return base
+	}
+	return base + "." + name
+}
+
+// Message is e on subject. The error is the consumer's own: what it would
+// dead-letter is not sent.
+func Message(e Event, subject string) (*nats.Msg, error) {
+	e.SpecVersion = "1.0"
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode event: %w", err)
+	}
+	m := nats.NewMsg(subject)
+	m.Header.Set("Content-Type", "application/cloudevents+json")
+	m.Header.Set(nats.MsgIdHdr, e.Source+"#"+e.ID)
+	m.Data = body
+	if _, err := events.Decode(events.Message{Subject: subject, Time: time.Now(), Header: m.Header, Data: body}); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Send stores e in stream and returns where.
+func Send(ctx context.Context, js jetstream.JetStream, stream string, e Event, m *nats.Msg) (Sent, error) {
+	ack, err := js.PublishMsg(ctx, m)
+	switch {
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return Sent{}, fmt.Errorf("no stream takes the subject %q: %w", m.Subject, err)
+	case err != nil:
+		return Sent{}, fmt.Errorf("publish to %q: %w", m.Subject, err)
+	case ack.Stream != stream:
+		return Sent{}, fmt.Errorf("subject %q belongs to the stream %s, not to %s: nobody consumes the event there", m.Subject, ack.Stream, stream)
+	}
+	return Sent{ID: e.ID, Source: e.Source, Subject: m.Subject, Stream: ack.Stream, Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
+}
+
+// Await watches the receipt of s until it is final. It does not poll.
+func Await(ctx context.Context, kv jetstream.KeyValue, cluster string, s Sent) (consumer.Receipt, error) {
+	w, err := kv.Watch(ctx, consumer.ReceiptKey(cluster, s.ID, s.Source, s.Stream, s.Seq), jetstream.IgnoreDeletes())
+	if err != nil {
+		return consumer.Receipt{}, fmt.Errorf("watch receipt: %w", err)
+	}
+	defer func() { _ = w.Stop() }()
+	var last consumer.Receipt
+	for {
+		select {
+		case <-ctx.Done():
+			return last, context.Cause(ctx)
+		case entry, open := <-w.Updates():
+			if !open {
+				return last, errors.New("watch receipt: connection closed")
+			}
+			if entry == nil { // what was there before has been seen
+				continue
+			}
+			if err := json.Unmarshal(entry.Value(), &last); err != nil {
+				return last, fmt.Errorf("read receipt: %w", err)
+			}
+			if last.Final() {
+				return last, nil
+			}
+		}
+	}
+}
