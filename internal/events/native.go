@@ -31,11 +31,11 @@ func readData(data *node, stored time.Time, ev *Event) error {
 		return data.doc.err
 	}
 	readTarget(data, ev)
-	ev.Run = filledIn(data.get("run"))
+	ev.Run = filledIn(data.get("run").label())
 	ev.Step = data.get("step").whole()
 	ev.HasStep = data.get("step").present()
-	ev.Model = filledIn(data.get("model"))
-	ev.Version = filledIn(data.get("version"))
+	ev.Model = filledIn(data.get("model").label())
+	ev.Version = filledIn(data.get("version").label())
 	ev.Layout = filledIn(data.get("format"))
 	ev.Complete = data.get("complete").flag()
 	ev.TotalBytes = data.get("total_bytes").count()

@@ -132,6 +132,17 @@ func (n *node) text() string {
 	return ""
 }
 
+// label is n with a number taken for its digits: versions and run names are
+// texts to us and often numbers to a producer.
+func (n *node) label() *node {
+	if number, ok := n.value.(json.Number); ok {
+		labelled := *n
+		labelled.value = number.String()
+		return &labelled
+	}
+	return n
+}
+
 // lenientText reads a string that may as well be missing or of another type.
 func (n *node) lenientText() string {
 	s, _ := n.value.(string)
