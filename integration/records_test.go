@@ -223,3 +223,20 @@ func (w *world) letter(t *testing.T, s sent) *jetstream.RawStreamMsg {
 	t.Helper()
 	return w.last(t, lettersStream, s.subject("dlq"))
 }
+
+// storedAt reads a message of the event stream.
+func (w *world) storedAt(t *testing.T, seq uint64) *jetstream.RawStreamMsg {
+	t.Helper()
+	s, err := w.js.Stream(t.Context(), "EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.GetMsg(t.Context(), seq)
+	if err != nil {
+		t.Fatalf("message %d: %v", seq, err)
+	}
+	return m
+}
+
+// stamp is how letters tell a time.
+func stamp(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }

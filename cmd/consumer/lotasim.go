@@ -1,7 +1,19 @@
 package main
 
-import "errors"
+import (
+	"context"
+	"log/slog"
 
-type lotasimCmd struct{}
+	lotasim "github.com/prestage/prestage/internal/lotasim/run"
+)
 
-func (lotasimCmd) Run() error { return errors.New("lotasim: being built") }
+// lotasimCmd is the emulator alone.
+type lotasimCmd struct {
+	lotasim.Options
+}
+
+// Run serves until a signal.
+func (l lotasimCmd) Run(ctx context.Context, w world) error {
+	log := slog.New(slog.NewTextHandler(w.stderr, nil))
+	return lotasim.Run(ctx, l.Options, log, w.stdout)
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/prestage/prestage/internal/consumer"
@@ -77,16 +78,15 @@ func (a *App) Ready() error {
 // Run works until ctx ends, then drains: fetching stops at once, fills under
 // way get PRESTAGE_DRAIN_TIMEOUT. It returns nil after a clean stop.
 func (a *App) Run(ctx context.Context) error {
-	group, fetch := errgroup.WithContext(ctx)
 	defer a.admin.close()
-	group.Go(a.admin.serve)
-
 	closed := make(chan error, 1)
 	nc, err := connect(a.cfg, instanceName(a.cfg), a.deps.Log, closed)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
+	group, fetch := errgroup.WithContext(ctx)
+	group.Go(a.admin.serve)
 	group.Go(func() error {
 		select {
 		case <-fetch.Done():
@@ -105,9 +105,6 @@ func (a *App) Run(ctx context.Context) error {
 // consume runs the lanes until fetch ends and what is in hand is settled.
 func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 	cfg, log, reg := a.cfg, a.deps.Log, a.deps.Registry
-	work, cut := drainContext(fetch, cfg.DrainTimeout)
-	defer cut()
-
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("jetstream: %w", err)
@@ -123,7 +120,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 	})
 	defer stopped()
 
-	probing, stopProbing := context.WithCancel(work)
+	probing, stopProbing := context.WithCancel(context.WithoutCancel(fetch)) // fills under way still want the gate
 	probed := make(chan struct{})
 	go func() {
 		defer close(probed)
@@ -140,22 +137,23 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 	}
 	metrics := consumer.NewMetrics(reg, names...)
 	registerInfo(reg)
+	dropped := promauto.With(reg).NewCounter(prometheus.CounterOpts{
+		Name: "prestage_ledger_writes_dropped_total",
+		Help: "Records of fills for which the ledger's bucket had no room; each may cost one more HEAD.",
+	})
 
 	for {
 		res, err := a.provision(fetch, nc, js)
 		if err != nil || fetch.Err() != nil {
 			return err
 		}
-		ledger := dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log})
+		ledger := dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log, GivenUp: dropped})
 		warmer, err := lota.warmer(cfg, ledger, log)
 		if err != nil {
 			return err
 		}
-		running := a.state.Load()
-		if !running.draining {
-			a.state.CompareAndSwap(running, &state{nc: nc, endpoint: lota.endpoint, running: true})
-		}
-		err = runLanes(work, fetch, cfg, res, consumer.Config{
+		a.setRunning(true)
+		err = runLanes(fetch, cfg, res, consumer.Config{
 			Cluster: cfg.Cluster,
 			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter},
 			Conn:    nc, JS: js, Receipts: res.receipts, Results: res.results, Letters: res.letters,
@@ -164,6 +162,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {
 			return err
 		}
+		a.setRunning(false)
 		// Somebody deleted the stream or a durable. Whoever did may be about to
 		// make it anew: leave them a moment.
 		log.LogAttrs(fetch, slog.LevelError, "consumer or stream deleted, provisioning again", slog.Any("error", err))
@@ -175,9 +174,20 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 	}
 }
 
-// runLanes runs all lanes; one that fails stops the others.
-func runLanes(work, fetch context.Context, cfg Config, res *resources, cc consumer.Config) error {
+// setRunning says whether events are taken, unless that is over for good.
+func (a *App) setRunning(running bool) {
+	was := a.state.Load()
+	if !was.draining {
+		a.state.CompareAndSwap(was, &state{nc: was.nc, endpoint: was.endpoint, running: running})
+	}
+}
+
+// runLanes runs all lanes. One that fails stops the others, which drain as they
+// do at the end of fetch.
+func runLanes(fetch context.Context, cfg Config, res *resources, cc consumer.Config) error {
 	group, fetch := errgroup.WithContext(fetch)
+	work, cut := drainContext(fetch, cfg.DrainTimeout)
+	defer cut()
 	for i, l := range cfg.lanes() {
 		lane := consumer.NewLane(l.name, l.kind, cc)
 		group.Go(func() error { return lane.Run(work, fetch, res.consumers[i]) })

@@ -54,5 +54,8 @@ func (Secret) String() string { return "(hidden)" }
 // GoString hides the value from %#v.
 func (Secret) GoString() string { return "(hidden)" }
 
+// MarshalText hides the value from encoders, JSON's among them.
+func (Secret) MarshalText() ([]byte, error) { return []byte("(hidden)"), nil }
+
 // LogValue hides the value from slog.
 func (Secret) LogValue() slog.Value { return slog.StringValue("(hidden)") }

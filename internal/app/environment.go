@@ -64,12 +64,21 @@ func ParseConfig(environ []string) (Config, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(later)) {
 		if v := vars[name]; v != "" && v != later[name] {
-			return Config{}, &SettingError{Name: name, Want: "not in this version; unset it"}
+			e := &SettingError{Name: name, Want: "not in this version; unset it"}
+			if later[name] != "" { // a switch; what the others hold may be secret
+				e.Value = v
+			}
+			return Config{}, e
 		}
 	}
 	var c Config
 	if err := env.ParseWithOptions(&c, env.Options{Environment: vars}); err != nil {
 		return Config{}, settingError(err, vars)
+	}
+	for _, list := range [][]string{c.NATSURL, c.ModelSubjects, c.CheckpointSubjects, c.Buckets} {
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i]) // "a, b" names a and b
+		}
 	}
 	if err := c.Validate(); err != nil {
 		return Config{}, err

@@ -153,6 +153,9 @@ func (p *provisioner) stream(ctx context.Context, want jetstream.StreamConfig) (
 			s, err = p.js.Stream(ctx, want.Name)
 			return s, wrap("stream "+want.Name, err)
 		}
+		if !answered(err) {
+			break
+		}
 	}
 	return nil, wrap("create stream "+want.Name, err)
 }
@@ -177,8 +180,18 @@ func (p *provisioner) bucket(ctx context.Context, want jetstream.KeyValueConfig)
 			kv, err = p.js.KeyValue(ctx, want.Bucket)
 			return kv, wrap("bucket "+want.Bucket, err)
 		}
+		if !answered(err) {
+			break
+		}
 	}
 	return nil, wrap("create bucket "+want.Bucket, err)
+}
+
+// answered says that the server refused, rather than that nobody was heard:
+// only then are fewer replicas tried, which would stay so for ever.
+func answered(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api)
 }
 
 // checkSubjects warns of what differs between the lanes' subjects and the
@@ -224,6 +237,9 @@ func (p *provisioner) consumer(ctx context.Context, stream jetstream.Stream, l l
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			c, err = stream.Consumer(ctx, name)
 		}
+	}
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		return nil, fmt.Errorf("%w: consumer %s is a push consumer, want a pull consumer", errSetup, name)
 	}
 	if err != nil {
 		return nil, wrap("consumer "+name, err)
@@ -271,8 +287,8 @@ func keepsPromises(c jetstream.ConsumerConfig) error {
 		return errors.New("BackOff is set, want none: it replaces AckWait, so that heartbeats would come too late")
 	case c.AckWait < 5*time.Second:
 		return fmt.Errorf("AckWait is %s, want at least 5s: a server's restart rounds deadlines", c.AckWait)
-	case c.DeliverSubject != "":
-		return errors.New("it is a push consumer, want a pull consumer")
+	case c.HeadersOnly:
+		return errors.New("HeadersOnly is set: events would come without their payload and be dead-lettered")
 	}
 	return nil
 }

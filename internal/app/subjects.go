@@ -10,7 +10,6 @@ import (
 func filters(subjects []string) []string {
 	var out []string
 	for _, s := range subjects {
-		s = strings.TrimSpace(s)
 		out = append(out, s)
 		if s != ">" && !strings.HasSuffix(s, ".>") {
 			out = append(out, s+".>")
@@ -20,7 +19,7 @@ func filters(subjects []string) []string {
 }
 
 func validSubject(s string) bool {
-	tokens := strings.Split(strings.TrimSpace(s), ".")
+	tokens := strings.Split(s, ".")
 	for i, t := range tokens {
 		switch {
 		case t == "" || len(s) > 512:

@@ -29,7 +29,7 @@ func (c *Config) Validate() error {
 
 func (c *Config) checkNATS() error {
 	for _, raw := range c.NATSURL {
-		u, err := url.Parse(strings.TrimSpace(raw))
+		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			// The value may hold a password.
 			return &SettingError{Name: "NATS_URL", Want: "want nats://host:port (or tls, ws, wss), comma-separated; the value is not shown, it may hold a password"}
@@ -79,7 +79,7 @@ func (c *Config) lotaURL() (*url.URL, error) {
 		return nil, &SettingError{"LOTA_ENDPOINT", shown, want}
 	}
 	u, err := url.Parse(c.LOTAEndpoint)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return fail("want http://cwlota.com")
 	}
 	if u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
@@ -117,9 +117,14 @@ func (c *Config) checkNames() error {
 			}
 		}
 	}
-	if a, b, ok := overlap(append(filters(c.ModelSubjects), filters(c.CheckpointSubjects)...)); ok {
+	model, checkpoint := filters(c.ModelSubjects), filters(c.CheckpointSubjects)
+	if a, b, ok := overlap(model); ok {
+		return &SettingError{"PRESTAGE_MODEL_SUBJECTS", strings.Join(c.ModelSubjects, ","),
+			fmt.Sprintf("subjects must not overlap: %s and %s do", a, b)}
+	}
+	if a, b, ok := overlap(append(model, checkpoint...)); ok {
 		return &SettingError{"PRESTAGE_CHECKPOINT_SUBJECTS", strings.Join(c.CheckpointSubjects, ","),
-			fmt.Sprintf("subjects of the lanes must not overlap, an event would be delivered twice: %s and %s do", a, b)}
+			fmt.Sprintf("subjects must not overlap, with those of the model lane neither, an event would be delivered twice: %s and %s do", a, b)}
 	}
 	if _, err := prestage.ParseBuckets(c.Buckets); err != nil {
 		return &SettingError{"PRESTAGE_BUCKETS", strings.Join(c.Buckets, ","), err.Error()}

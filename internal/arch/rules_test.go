@@ -34,11 +34,13 @@ var arrows = map[string][]string{
 
 	// The program, from the loop down to the values.
 	"internal/consumer": {
-		"internal/events", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object", "internal/failpoint",
+		"internal/events", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",
+		"internal/persist", "internal/failpoint",
 	},
 	"internal/events":    {"internal/outcome", "internal/object"},
 	"internal/prestage":  {"internal/dedupe", "internal/outcome", "internal/object"},
-	"internal/dedupe":    {"internal/outcome", "internal/object"},
+	"internal/dedupe":    {"internal/persist", "internal/outcome", "internal/object"},
+	"internal/persist":   {},
 	"internal/outcome":   {"internal/object"},
 	"internal/object":    {},
 	"internal/failpoint": {},
@@ -80,7 +82,8 @@ var reservations = []reserved{
 	{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
-			"internal/consumer", "internal/dedupe", "internal/publish", "internal/app", "internal/dev", "internal/natstest",
+			"internal/consumer", "internal/dedupe", "internal/persist", "internal/publish", "internal/app", "internal/dev",
+			"internal/natstest",
 			"cmd/consumer", // connects for publish
 		},
 		why: "only the loop, the ledger, publish and the wiring speak JetStream",

@@ -182,6 +182,9 @@ func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg, ackWait time.
 	stop := keepAlive(ctx, d, ackWait, l.log)
 	s := l.process(ctx, start, d)
 	stop()
+	if errors.Is(context.Cause(ctx), ErrGone) { // since process ended, perhaps
+		return
+	}
 	settle(context.WithoutCancel(ctx), l.cfg.Conn, d, s, l.log)
 }
 

@@ -73,16 +73,15 @@ func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
 			return l.postpone(ctx, start, d, key, held.rev, r, dec)
 		}
 	}
-	r, err = l.receipts.write(ctx, key, r, held.rev)
+	r, won, err := l.receipts.write(ctx, key, r, held.rev)
 	if err != nil {
 		return l.cutShort(ctx, start, d, err)
 	}
 	failpoint.Hit("finalised")
-	s := l.complete(ctx, start, d, r)
-	if s.Action == Ack || s.Action == Reject {
+	if won {
 		l.count(r)
 	}
-	return s
+	return l.complete(ctx, start, d, r)
 }
 
 // decode reads the event; a panic of a decoder makes it malformed.
@@ -130,11 +129,11 @@ func (l *Lane) postpone(ctx, start context.Context, d *delivery, key string, rev
 	delay := dec.delay + rand.N(dec.delay/10+1)
 	r.Outcome, r.WaitingFor, r.FirstRefusal = Pending, dec.waiting, dec.since
 	r.RetryAt = time.Now().Add(delay).UTC()
-	stored, err := l.receipts.write(ctx, key, r, rev)
+	stored, won, err := l.receipts.write(ctx, key, r, rev)
 	if err != nil {
 		return l.cutShort(ctx, start, d, err)
 	}
-	if stored.Final() { // another replica has brought it to an end meanwhile
+	if !won { // another replica has brought it to an end meanwhile
 		return l.complete(ctx, start, d, stored)
 	}
 	l.count(stored)

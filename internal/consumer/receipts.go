@@ -13,7 +13,8 @@ import (
 )
 
 // receipts stores Receipts in JetStream KV. Its calls wait while NATS is
-// unreachable; their only errors are those of ctx and errOutlived.
+// unreachable; their only errors are those of ctx, errOutlived, and that of a
+// server which takes no message of even a receipt's least size.
 type receipts struct {
 	kv    jetstream.KeyValue
 	retry *persist.Retrier
@@ -67,24 +68,33 @@ func (s *receipts) get(ctx context.Context, key string, want Receipt) (held, err
 	return h, nil
 }
 
-// write stores r in place of revision rev and returns what then holds: r, or
-// the final receipt of another replica that was faster. A pending one of
-// another replica is replaced.
-func (s *receipts) write(ctx context.Context, key string, r Receipt, rev uint64) (Receipt, error) {
-	value, err := json.Marshal(r)
-	if err != nil {
-		return Receipt{}, fmt.Errorf("encode receipt: %w", err)
-	}
-	stands := r
+// write stores r in place of revision rev and returns what then stands: r, or
+// the final receipt of another replica that was faster (won is false). A
+// pending one of another replica is replaced. Where the server does not take a
+// receipt of that size, the list of failures gives way.
+func (s *receipts) write(ctx context.Context, key string, r Receipt, rev uint64) (stands Receipt, won bool, err error) {
 	err = s.retry.Do(ctx, func(ctx context.Context) error {
-		var err error
+		value, err := json.Marshal(r)
+		if err != nil {
+			return persist.Final(fmt.Errorf("encode receipt: %w", err))
+		}
 		if rev == 0 {
 			_, err = s.kv.Create(ctx, key, value)
 		} else {
 			_, err = s.kv.Update(ctx, key, value, rev)
 		}
-		if !persist.Conflict(err) {
-			return err
+		switch {
+		case err == nil:
+			stands, won = r, true
+			return nil
+		case persist.TooLarge(err):
+			if len(r.Failures) == 0 {
+				return persist.Final(fmt.Errorf("write receipt: %w", err))
+			}
+			r.Failures = r.Failures[:len(r.Failures)/2]
+			return persist.ErrAgain
+		case !persist.Conflict(err):
+			return fmt.Errorf("write receipt: %w", err)
 		}
 		now, err := s.get(ctx, key, r)
 		if err != nil {
@@ -97,5 +107,5 @@ func (s *receipts) write(ctx context.Context, key string, r Receipt, rev uint64)
 		rev = now.rev
 		return persist.ErrAgain
 	})
-	return stands, err
+	return stands, won, err
 }

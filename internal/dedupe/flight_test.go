@@ -208,12 +208,20 @@ func TestFlightsAllLeave(t *testing.T) {
 
 func TestFlightsEndedContext(t *testing.T) {
 	t.Parallel()
-	var f dedupe.Flights[string]
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, _, err := f.Do(ctx, ref, time.Now(), never); !errors.Is(err, context.Canceled) {
-		t.Errorf("Do = %v, want %v", err, context.Canceled)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var f dedupe.Flights[string]
+		var ran atomic.Bool
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _, err := f.Do(ctx, ref, time.Now(), func(context.Context, func()) (string, error) {
+			ran.Store(true)
+			return "", nil
+		})
+		synctest.Wait()
+		if !errors.Is(err, context.Canceled) || ran.Load() {
+			t.Errorf("Do = %v, ran %v; want %v, and nothing run", err, ran.Load(), context.Canceled)
+		}
+	})
 }
 
 func explode(release <-chan struct{}) func(context.Context, func()) (string, error) {
@@ -259,7 +267,8 @@ func TestFlightsGoexit(t *testing.T) {
 	}
 }
 
-// TestFlightsRace has the race detector look at starts that meet ends.
+// TestFlightsRace has starts meet ends: nobody may get the result of a run whose
+// end it has seen.
 func TestFlightsRace(t *testing.T) {
 	t.Parallel()
 	var (
@@ -270,8 +279,9 @@ func TestFlightsRace(t *testing.T) {
 	)
 	for range 8 {
 		wg.Go(func() {
-			for range 500 {
-				_, _, err := f.Do(t.Context(), ref, time.Now(), func(_ context.Context, asked func()) (int64, error) {
+			var last int64
+			for range 5000 {
+				run, _, err := f.Do(t.Context(), ref, time.Now(), func(_ context.Context, asked func()) (int64, error) {
 					if running.Add(1) != 1 {
 						t.Error("two runs at one time")
 					}
@@ -280,9 +290,10 @@ func TestFlightsRace(t *testing.T) {
 					runtime.Gosched()
 					return runs.Add(1), nil
 				})
-				if err != nil {
-					t.Error(err)
+				if err != nil || run <= last {
+					t.Errorf("run %d after run %d: %v", run, last, err)
 				}
+				last = run
 			}
 		})
 	}

@@ -46,6 +46,7 @@ func TestJudge(t *testing.T) {
 	suspended := entry(func(e *dedupe.Entry) { e.ID = "null" })
 	bare := entry(func(e *dedupe.Entry) { e.Version = object.Version{} })
 	undated := entry(func(e *dedupe.Entry) { e.LastModified = time.Time{} })
+	prompt := entry(func(e *dedupe.Entry) { e.At = evented.Add(time.Second) })
 	eventless := entry(func(e *dedupe.Entry) { e.EventTime = time.Time{} })
 
 	later := filled.Add(time.Minute) // of an event that is younger than the record
@@ -127,6 +128,8 @@ func TestJudge(t *testing.T) {
 		{"etag: different, this event found an overwrite", entry(nil), dedupe.Claim{Version: etag("b"), EventTime: evented}, now, dedupe.Ask},
 		{"etag: same, this event", entry(nil), dedupe.Claim{Version: etag("a"), EventTime: evented}, now, dedupe.Warm},
 		{"etag: same, event before the record's", entry(nil), dedupe.Claim{Version: etag("a"), EventTime: evented.Add(-1)}, now, dedupe.Warm},
+		{"etag: same, event before the record's, whose fill was within the skew", prompt, dedupe.Claim{Version: etag("a"), EventTime: evented.Add(-1)}, now, dedupe.Warm},
+		{"etag: same, event after the record's, whose fill was within the skew", prompt, dedupe.Claim{Version: etag("a"), EventTime: evented.Add(1)}, now, dedupe.Ask},
 		{"etag: same, event after the record's but well before the fill", entry(nil), dedupe.Claim{Version: etag("a"), EventTime: filled.Add(-dedupe.ClockSkew)}, now, dedupe.Warm},
 		{"etag: same, event within the skew of the fill", entry(nil), dedupe.Claim{Version: etag("a"), EventTime: filled.Add(-dedupe.ClockSkew + 1)}, now, dedupe.Ask},
 		{"etag: same, younger event", entry(nil), dedupe.Claim{Version: etag("a"), EventTime: later}, now, dedupe.Ask},

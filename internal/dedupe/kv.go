@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/persist"
 )
 
 // Counter counts, as a Prometheus counter does.
@@ -26,19 +27,18 @@ type KVOptions struct {
 // KV is the Ledger of one cluster in a JetStream KV bucket. It keeps no
 // goroutines but those of the writes under way.
 type KV struct {
-	conn    interface{ IsConnected() bool }
 	kv      jetstream.KeyValue
 	cluster string
 	opts    KVOptions
 	slots   chan struct{} // one for each write under way
 
-	outage     outage
+	retry      *persist.Retrier
 	unreadable onceEach
 	full       everyMinute
 }
 
 // NewKV returns the ledger of cluster, which is one token of a NATS subject, in
-// the bucket kv of js. The bucket need not exist at the time.
+// the bucket kv of js. The bucket may go and come back: it is waited for.
 func NewKV(js jetstream.JetStream, kv jetstream.KeyValue, cluster string, opts KVOptions) *KV {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -47,7 +47,7 @@ func NewKV(js jetstream.JetStream, kv jetstream.KeyValue, cluster string, opts K
 		opts.GivenUp = discard{}
 	}
 	return &KV{
-		conn:    js.Conn(),
+		retry:   persist.New(js.Conn(), "ledger", opts.Logger),
 		kv:      kv,
 		cluster: cluster,
 		opts:    opts,
@@ -66,7 +66,7 @@ func (k *KV) Get(ctx context.Context, ref object.Ref) (Record, error) {
 		return Record{}, err
 	}
 	var s stored
-	err := k.retry(ctx, func(ctx context.Context) error {
+	err := k.retry.Do(ctx, func(ctx context.Context) error {
 		var err error
 		s, err = k.read(ctx, ref)
 		return err
@@ -112,23 +112,23 @@ func (k *KV) put(ctx context.Context, e Entry, prev uint64) error {
 		return nil
 	}
 	var refused int
-	return k.retry(ctx, func(ctx context.Context) error {
+	return k.retry.Do(ctx, func(ctx context.Context) error {
 		err := k.write(ctx, e.Ref, data, prev)
 		switch {
 		case err == nil:
 			return nil
-		case noRoom(err):
+		case persist.Full(err):
 			// A store that is being closed refuses with the code of one that is
 			// full; but not twice, as then its server is gone.
 			if refused++; refused < 2 {
-				return errTryAgain
+				return persist.ErrAgain
 			}
 			k.giveUp(ctx, e.Ref, err)
 			return nil
-		case tooLarge(err):
+		case persist.TooLarge(err):
 			k.giveUp(ctx, e.Ref, err)
 			return nil
-		case !conflicts(err):
+		case !persist.Conflict(err):
 			return err
 		}
 		s, err := k.read(ctx, e.Ref)
@@ -141,7 +141,7 @@ func (k *KV) put(ctx context.Context, e Entry, prev uint64) error {
 			return nil
 		}
 		prev = s.Revision
-		return errTryAgain
+		return persist.ErrAgain
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/persist"
 )
 
 // fakeKV answers by script, for what a real server does only rarely.
@@ -46,9 +48,15 @@ func (f fakeEntry) Key() string      { return "key" }
 func (f fakeEntry) Value() []byte    { return f.value }
 func (f fakeEntry) Revision() uint64 { return f.revision }
 
-type connected struct{}
+type fakeConn struct{ down atomic.Bool }
 
-func (connected) IsConnected() bool { return true }
+func (c *fakeConn) IsConnected() bool { return !c.down.Load() }
+
+// What persist promises: the time of one try, and the longest wait between two.
+const (
+	tryTimeout = 5 * time.Second
+	maxBackoff = 5 * time.Second
+)
 
 type tally struct{ n atomic.Int64 }
 
@@ -59,9 +67,10 @@ func newFake(kv *fakeKV) (*KV, *strings.Builder, *tally) {
 		log  strings.Builder
 		lost tally
 	)
+	logger := slog.New(slog.NewTextHandler(&log, nil))
 	return &KV{
-		conn: connected{}, kv: kv, cluster: "c1",
-		opts:  KVOptions{Logger: slog.New(slog.NewTextHandler(&log, nil)), GivenUp: &lost},
+		kv: kv, cluster: "c1", retry: persist.New(new(fakeConn), "ledger", logger),
+		opts:  KVOptions{Logger: logger, GivenUp: &lost},
 		slots: make(chan struct{}, MaxUnconfirmed),
 	}, &log, &lost
 }
@@ -112,6 +121,36 @@ func TestKVLostAnswer(t *testing.T) {
 		}
 		if writes != 2 {
 			t.Errorf("%d writes, want 2", writes)
+		}
+		if got := strings.Count(log.String(), "\n"); got != 2 {
+			t.Errorf("logged, want the outage and its end:\n%s", log)
+		}
+	})
+}
+
+// What is sent without a connection would pile up in the client.
+func TestKVSendsNothingWithoutConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		k, log, _ := newFake(&fakeKV{create: func(context.Context, []byte) error { sent++; return nil }})
+		conn := new(fakeConn)
+		conn.down.Store(true)
+		k.retry = persist.New(conn, "ledger", k.opts.Logger)
+		done := make(chan error)
+		k.Put(t.Context(), someEntry("a"), 0, func(err error) { done <- err })
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if sent != 0 {
+			t.Errorf("%d writes without a connection", sent)
+		}
+		conn.down.Store(false)
+		start := time.Now()
+		if err := <-done; err != nil || sent != 1 {
+			t.Errorf("connected: %d writes, %v", sent, err)
+		}
+		if d := time.Since(start); d > 3*maxBackoff/2 {
+			t.Errorf("written %v after the outage", d)
 		}
 		if got := strings.Count(log.String(), "\n"); got != 2 {
 			t.Errorf("logged, want the outage and its end:\n%s", log)
@@ -231,7 +270,7 @@ func TestKVWarnsOfAFullBucketOnceAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k, log, _ := newFake(&fakeKV{
-			create: func(context.Context, []byte) error { return apiError(errCodeStoreFailed) },
+			create: func(context.Context, []byte) error { return apiError(10077) },
 		})
 		start := time.Now()
 		for time.Since(start) < 150*time.Second {
@@ -244,6 +283,22 @@ func TestKVWarnsOfAFullBucketOnceAMinute(t *testing.T) {
 			t.Errorf("%d warnings in 150 s, want 3", got)
 		}
 	})
+}
+
+func TestOnceEachIsBounded(t *testing.T) {
+	t.Parallel()
+	var o onceEach
+	told := 0
+	for range 2 {
+		for i := range maxWarned + 10 {
+			if o.first(strconv.Itoa(i)) {
+				told++
+			}
+		}
+	}
+	if told != maxWarned || len(o.seen) != maxWarned {
+		t.Errorf("told of %d keys, remembers %d; want %d", told, len(o.seen), maxWarned)
+	}
 }
 
 func TestKVBoundsUnconfirmedWrites(t *testing.T) {

@@ -211,7 +211,7 @@ func TestKVPutAfterRecordIsGone(t *testing.T) {
 
 func TestKVUnreadable(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newBench(t, func(cfg *jetstream.KeyValueConfig) { cfg.MaxValueSize = -1 })
 	entry := dedupetest.Entry("last.ckpt")
 	dedupetest.Put(t, b, entry, 0)
 	key := onlyKey(t, b.bucket)
@@ -254,6 +254,8 @@ func TestKVUnreadable(t *testing.T) {
 		"wrong time":      with("at", "yesterday"),
 		"no time":         with("at", "0001-01-01T00:00:00Z"),
 		"wrong size":      with("size", -2),
+		"too long":        string(good.Value()) + strings.Repeat(" ", dedupe.MaxValueBytes),
+		"no verdict":      with("confirmed", ""),
 		"wrong verdict":   with("confirmed", "cached"),
 		"wrong sequencer": with("sequencer", "not hex"),
 		"long sequencer":  with("sequencer", strings.Repeat("F", 65)),
@@ -294,22 +296,17 @@ func TestKVTooLarge(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		payload int32 // of the server
-		value   int32 // of the bucket
+		value   int32 // of the bucket, -1: any
 		etag    int
 	}{
-		"for us":         {etag: dedupe.MaxValueBytes},
+		"for us":         {value: -1, etag: dedupe.MaxValueBytes},
 		"for the bucket": {value: 1000, etag: 1000},
-		"for the server": {payload: 4096, etag: 4096},
+		"for the server": {payload: 4096, value: -1, etag: 4096},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBenchOn(t, natstest.StartWith(t, natstest.Options{MaxPayload: tt.payload}), func(cfg *jetstream.KeyValueConfig) {
-				if tt.value != 0 {
-					cfg.MaxValueSize = tt.value
-				}
-				if tt.payload != 0 {
-					cfg.MaxValueSize = -1
-				}
+				cfg.MaxValueSize = tt.value
 			})
 			e := dedupetest.Entry("last.ckpt")
 			e.ETag = strings.Repeat("e", tt.etag)

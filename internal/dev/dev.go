@@ -17,8 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/prestage/prestage/internal/app"
-	"github.com/prestage/prestage/internal/lotasim"
-	"github.com/prestage/prestage/internal/lotasim/store"
+	"github.com/prestage/prestage/internal/lotasim/run"
 )
 
 // Options of a run.
@@ -47,8 +46,7 @@ const (
 type system struct {
 	dir     string
 	natsURL string
-	sim     *lotasim.Sim
-	servers *lotasim.Server
+	lota    *run.System
 	admin   string // address of the daemon's admin listener
 	cfg     app.Config
 }
@@ -132,36 +130,18 @@ func dataDir(dir string) (string, func(), error) {
 
 // startSim runs the store and the emulator before it.
 func (s *system) startSim(ctx context.Context, o Options, log *slog.Logger) (stop func(), err error) {
-	backend, err := store.New(ctx, store.Options{
-		Dir: filepath.Join(s.dir, "objects"), AccessKey: accessKey, SecretKey: secretKey, Region: region,
-		LOTADomain: lotaHost, PrimaryDomain: storeHost,
-	})
+	options := run.Defaults()
+	options.LOTAAddr, options.PrimaryAddr, options.AdminAddr = loopback(o.LOTAPort), loopback(o.PrimaryPort), loopback(o.SimPort)
+	options.Data = filepath.Join(s.dir, "objects")
+	options.Buckets = []string{modelBucket, checkpointBucket}
+	options.AccessKey, options.SecretKey, options.Region = accessKey, secretKey, region
+	s.lota, err = run.Start(ctx, options, log)
 	if err != nil {
-		return nil, fmt.Errorf("object store: %w", err)
-	}
-	for _, b := range []string{modelBucket, checkpointBucket} {
-		if err := backend.CreateBucket(ctx, b); err != nil {
-			return nil, errors.Join(fmt.Errorf("create bucket %s: %w", b, err), backend.Close())
-		}
-	}
-	simOptions := lotasim.Defaults()
-	simOptions.Logger = log
-	s.sim, err = lotasim.New(simOptions, backend.Backends())
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("emulator: %w", err), backend.Close())
-	}
-	s.servers, err = lotasim.Listen(ctx, s.sim, lotasim.Addrs{
-		LOTA: loopback(o.LOTAPort), Primary: loopback(o.PrimaryPort), Admin: loopback(o.SimPort),
-	})
-	if err != nil {
-		s.sim.Close()
-		return nil, errors.Join(fmt.Errorf("emulator: %w", err), backend.Close())
+		return nil, fmt.Errorf("emulator: %w", err)
 	}
 	return func() {
-		s.servers.Close()
-		s.sim.Close()
-		if err := backend.Close(); err != nil {
-			log.Warn("object store not closed cleanly", slog.Any("error", err))
+		if err := s.lota.Close(); err != nil {
+			log.Warn("emulator not closed cleanly", slog.Any("error", err))
 		}
 	}, nil
 }
@@ -173,7 +153,7 @@ func (s *system) newDaemon(ctx context.Context, o Options, log *slog.Logger) (*a
 	s.cfg, err = app.ParseConfig([]string{
 		"NATS_URL=" + s.natsURL,
 		"LOTA_ENDPOINT=http://" + lotaHost,
-		"LOTA_DIAL=" + s.servers.LOTAAddr(),
+		"LOTA_DIAL=" + s.lota.Server.LOTAAddr(),
 		"PRESTAGE_HTTP_ADDR=" + loopback(o.AdminPort),
 	})
 	if err != nil {

@@ -3,22 +3,15 @@ package dev
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 )
 
 // paste prints lines with which the running system can be tried by hand.
 func (s *system) paste(out io.Writer, command string) error {
-	config := filepath.Join(s.dir, "aws-config")
-	content := fmt.Sprintf("[default]\nregion = %s\ns3 =\n    addressing_style = virtual\n", region)
-	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
-		return fmt.Errorf("write aws configuration: %w", err)
-	}
 	object := modelPrefix + "model-00001-of-00004.safetensors"
 	r := strings.NewReplacer(
-		"{nats}", s.natsURL, "{lota}", s.servers.LOTAAddr(), "{primary}", s.servers.PrimaryAddr(),
-		"{sim}", s.servers.AdminAddr(), "{admin}", s.admin, "{config}", config, "{command}", command,
+		"{nats}", s.natsURL, "{lota}", s.lota.Server.LOTAAddr(), "{primary}", s.lota.Server.PrimaryAddr(),
+		"{sim}", s.lota.Server.AdminAddr(), "{admin}", s.admin, "{config}", s.lota.AWSConfig, "{command}", command,
 		"{key}", accessKey, "{secret}", secretKey, "{region}", region,
 		"{bucket}", modelBucket, "{object}", object,
 		"{empty}", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -33,7 +26,7 @@ nats --server {nats} stream view PRESTAGE_RESULTS
 curl http://{admin}/readyz; curl -s http://{admin}/metrics | grep ^prestage_
 
 # write a checkpoint and have it warmed
-export AWS_CONFIG_FILE={config} AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret}
+export AWS_CONFIG_FILE={config} AWS_REGION={region} AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret}
 head -c 50000000 /dev/urandom > /tmp/weights.bin
 HTTP_PROXY=http://{primary} aws --endpoint-url http://cwobject.com s3 cp /tmp/weights.bin s3://checkpoints/run-8/step-1/weights.bin
 NATS_URL={nats} {command} publish --run run-8 --step 1 --wait s3://checkpoints/run-8/step-1/weights.bin

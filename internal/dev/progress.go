@@ -44,7 +44,7 @@ func (s *system) watchFills(ctx context.Context, out io.Writer, terminal bool, u
 			if o.small || o.toCache > 0 {
 				continue
 			}
-			if !s.sim.Truth(o.bucket, o.key).Cached {
+			if !s.lota.Sim.Truth(o.bucket, o.key).Cached {
 				waiting = true
 				continue
 			}

@@ -52,9 +52,9 @@ func (s *system) prove(ctx context.Context, out io.Writer, terminal bool) error 
 	if err != nil {
 		return err
 	}
-	primary, closePrimary := s.client(storeHost, s.servers.PrimaryAddr())
+	primary, closePrimary := s.client(storeHost, s.lota.Server.PrimaryAddr())
 	defer closePrimary()
-	lota, closeLOTA := s.client(lotaHost, s.servers.LOTAAddr())
+	lota, closeLOTA := s.client(lotaHost, s.lota.Server.LOTAAddr())
 	defer closeLOTA()
 	nc, err := app.Dial(s.cfg)
 	if err != nil {

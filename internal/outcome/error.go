@@ -74,8 +74,7 @@ func (e *Error) Unwrap() []error {
 // As returns err as an *Error. An error that nobody classified is taken for
 // the object's own failure, so that it is counted and comes to an end.
 func As(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Op: "internal", Class: Failed, Reason: FillFailed, Err: err}

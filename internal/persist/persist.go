@@ -17,7 +17,7 @@ import (
 const (
 	// tryTimeout bounds one request: an answer that was lost with a connection
 	// never comes.
-	tryTimeout   = 10 * time.Second
+	tryTimeout   = 5 * time.Second
 	firstBackoff = 50 * time.Millisecond
 	maxBackoff   = 5 * time.Second
 )

@@ -104,8 +104,7 @@ func statusError(op string, ref object.Ref, status int, h http.Header, err error
 
 // ended says why ctx ended.
 func ended(ctx context.Context, op string, ref object.Ref) *outcome.Error {
-	var cause *outcome.Error
-	if errors.As(context.Cause(ctx), &cause) {
+	if cause, ok := errors.AsType[*outcome.Error](context.Cause(ctx)); ok {
 		c := *cause
 		c.Op, c.Ref = op, ref
 		return &c

@@ -101,15 +101,17 @@ func TestClassifyBroken(t *testing.T) {
 		case "/hang":
 			<-hang
 		case "/reset":
-			c, _, err := w.(http.Hijacker).Hijack()
+			c, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			_ = c.(*net.TCPConn).SetLinger(0)
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
 			c.Close()
 		case "/garbage":
-			c, _, err := w.(http.Hijacker).Hijack()
+			c, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
 				t.Error(err)
 				return

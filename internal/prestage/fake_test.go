@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -18,7 +17,7 @@ import (
 	"github.com/prestage/prestage/internal/outcome"
 )
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // fakeStore answers with functions; what is nil is not expected.
 type fakeStore struct {
@@ -90,10 +89,13 @@ type rig struct {
 	dial     func(context.Context) error // nil error unless set
 }
 
-func newRig(t testing.TB, store *fakeStore) *rig { return newRigOf(t, store, 16) }
+func newRig(tb testing.TB, store *fakeStore) *rig {
+	tb.Helper()
+	return newRigOf(tb, store, 16)
+}
 
-func newRigOf(t testing.TB, store *fakeStore, limit int) *rig {
-	t.Helper()
+func newRigOf(tb testing.TB, store *fakeStore, limit int) *rig {
+	tb.Helper()
 	r := &rig{store: store, ledger: dedupe.NewMemory(), registry: prometheus.NewRegistry()}
 	metrics := NewMetrics(r.registry)
 	r.endpoint = NewEndpoint(EndpointConfig{Addr: "cwlota.com:80", Metrics: metrics, Log: quiet, Dial: func(ctx context.Context) error {
@@ -105,18 +107,18 @@ func newRigOf(t testing.TB, store *fakeStore, limit int) *rig {
 	r.guard = NewGuard(r.endpoint, NewLimiter(limit), store)
 	buckets, err := ParseBuckets([]string{"ckpt", "models-*"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.planner, err = NewPlanner(PlannerConfig{Store: store, Guard: r.guard, Buckets: buckets, MinBytes: 100, Log: quiet})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.warmer, err = NewWarmer(WarmerConfig{
 		Store: store, Planner: r.planner, Guard: r.guard, Ledger: lateLedger{r}, TTL: 24 * time.Hour,
 		FillTimeout: time.Minute, Metrics: metrics, Log: quiet,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
@@ -133,9 +135,29 @@ func (l lateLedger) Put(ctx context.Context, e dedupe.Entry, prev uint64, done f
 }
 
 // warm fills everything in one event that is not told of again.
-func (r *rig) warm(t testing.TB, req Request) Report {
+func (r *rig) warm(tb testing.TB, req Request) Report {
+	tb.Helper()
+	return r.warmer.Warm(tb.Context(), tb.Context(), req, NewProgress())
+}
+
+// metric reads a counter or gauge, or how many times a histogram observed. Label
+// is the value of its one label, if it has one.
+func (r *rig) metric(t *testing.T, name, label string) float64 {
 	t.Helper()
-	return r.warmer.Warm(t.Context(), t.Context(), req, NewProgress())
+	families, err := r.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() != name || label != "" && m.GetLabel()[0].GetValue() != label {
+				continue
+			}
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	t.Fatalf("no metric %s %s", name, label)
+	return 0
 }
 
 func ckpt(key string) object.Ref { return object.Ref{Bucket: "ckpt", Key: key} }

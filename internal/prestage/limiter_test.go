@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,45 +57,44 @@ func TestLimiterIsFair(t *testing.T) {
 
 func TestLimiterManyWaiting(t *testing.T) {
 	t.Parallel()
+	const waiting = 20_000
 	l := NewLimiter(1)
 	held, err := l.Acquire(t.Context(), l.NewFlow())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	big := l.NewFlow()
-	for range 100_000 {
+	var served atomic.Int32
+	big, small := l.NewFlow(), l.NewFlow()
+	for range waiting {
 		wg.Go(func() {
-			if p, err := l.Acquire(ctx, big); err == nil {
-				<-ctx.Done()
+			if p, err := l.Acquire(t.Context(), big); err == nil {
+				served.Add(1)
 				p.Release()
 			}
 		})
 	}
-	small := make(chan struct{})
 	wg.Go(func() {
-		p, err := l.Acquire(t.Context(), l.NewFlow())
+		p, err := l.Acquire(t.Context(), small)
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		close(small)
+		if n := served.Load(); n > 1 {
+			t.Errorf("%d of the large flow were served before the small one", n)
+		}
 		p.Release()
 	})
-	for waiting := 0; waiting < 2; {
+	for all := false; !all; runtime.Gosched() {
 		l.mu.Lock()
-		waiting = l.queued.Len()
+		all = big.waiters.Len() == waiting && small.waiters.Len() == 1
 		l.mu.Unlock()
-		time.Sleep(time.Millisecond) // polling
 	}
-	held.Release() // to the big flow, unless the small one was first
+	held.Release()
 	held.Release() // nothing more
-	cancel()
-	<-small
 	wg.Wait()
-	if n := l.InFlight(); n != 0 || l.queued.Len() != 0 {
-		t.Errorf("%d permits are left out, %d flows queued", n, l.queued.Len())
+	if l.InFlight() != 0 || l.queued.Len() != 0 || served.Load() != waiting {
+		t.Errorf("%d permits are left out, %d flows queued, %d were served", l.InFlight(), l.queued.Len(), served.Load())
 	}
 }
 

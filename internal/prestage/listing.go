@@ -32,7 +32,7 @@ func (w *walk) prefix(ctx context.Context) error {
 		return err
 	}
 
-	var shards shardCheck
+	shards := shardCheck{limit: maxRemembered}
 	err := w.pages(ctx, func(page Page) error {
 		for _, a := range page.Objects {
 			if a.Size == 0 && strings.HasSuffix(a.Key, "/") {

@@ -12,7 +12,7 @@ import (
 // indexSuffix is how Hugging Face's index of a sharded model ends.
 const indexSuffix = ".safetensors.index.json"
 
-// maxRemembered bounds what a shardCheck holds: names seen, and names expected.
+// maxRemembered bounds what the shardCheck of a listing holds.
 const maxRemembered = 1_000_000
 
 // isIndex says that a is to be read.
@@ -24,6 +24,7 @@ func isIndex(a object.Attrs) bool {
 // come before their index in a listing ("-" sorts before "."), so the keys that
 // were seen are remembered, 8 bytes each.
 type shardCheck struct {
+	limit    int // of keys seen, and of keys expected
 	seen     map[uint64]struct{}
 	overflow string              // the first key that was not remembered
 	expected map[string]struct{} // keys that an index names and nobody saw yet
@@ -32,7 +33,7 @@ type shardCheck struct {
 func (c *shardCheck) saw(key string) {
 	delete(c.expected, key)
 	switch {
-	case len(c.seen) < maxRemembered:
+	case len(c.seen) < c.limit:
 		if c.seen == nil {
 			c.seen = make(map[uint64]struct{})
 		}
@@ -47,7 +48,7 @@ func (c *shardCheck) saw(key string) {
 func (c *shardCheck) expect(index object.Ref, shards []object.Attrs) {
 	for _, s := range shards {
 		forgotten := c.overflow != "" && c.overflow <= s.Key && s.Key < index.Key
-		if _, ok := c.seen[shortHash(s.Key)]; ok || forgotten || len(c.expected) >= maxRemembered {
+		if _, ok := c.seen[shortHash(s.Key)]; ok || forgotten || len(c.expected) >= c.limit {
 			continue
 		}
 		if c.expected == nil {

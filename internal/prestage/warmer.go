@@ -130,11 +130,11 @@ func (e *event) passes(ctx, start, begin context.Context) error {
 // is read no faster than its objects are filled.
 func (e *event) take(ctx, start, begin context.Context, i Item) error {
 	if i.Skip != "" {
-		e.tell(i, fate{skip: i.Skip})
+		e.tell(ctx, i, fate{skip: i.Skip})
 		return nil
 	}
 	if f, ok := e.done.get(keyOf(i)); ok {
-		e.tell(i, fate{bytes: f.bytes, verdict: f.verdict})
+		e.tell(ctx, i, fate{bytes: f.bytes, verdict: f.verdict})
 		return nil
 	}
 	select {
@@ -149,13 +149,13 @@ func (e *event) take(ctx, start, begin context.Context, i Item) error {
 	}
 	e.work.Go(func() {
 		defer func() { <-e.crew }()
-		e.tell(i, e.handle(ctx, start, i, permit))
+		e.tell(ctx, i, e.handle(ctx, start, i, permit))
 	})
 	return nil
 }
 
 // tell counts and logs what became of an item.
-func (e *event) tell(i Item, f fate) {
+func (e *event) tell(ctx context.Context, i Item, f fate) {
 	e.tally.add(i.Ref, f)
 	attrs := []slog.Attr{
 		slog.String("uri", i.Ref.String()), slog.String("outcome", f.kind()), slog.Int64("bytes", f.bytes),
@@ -166,7 +166,7 @@ func (e *event) tell(i Item, f fate) {
 	case f.skip != "":
 		attrs = append(attrs, slog.String("reason", string(f.skip)))
 	}
-	e.log.LogAttrs(context.Background(), slog.LevelDebug, "object", attrs...)
+	e.log.LogAttrs(ctx, slog.LevelDebug, "object", attrs...)
 }
 
 // joined returns a context with ctx's values that ends when ctx or start does.

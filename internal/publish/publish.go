@@ -116,15 +116,20 @@ func Await(ctx context.Context, kv jetstream.KeyValue, cluster string, s Sent) (
 		case <-ctx.Done():
 			return last, context.Cause(ctx)
 		case entry, open := <-w.Updates():
+			if !open && ctx.Err() != nil { // the watch ends with ctx
+				return last, context.Cause(ctx)
+			}
 			if !open {
 				return last, errors.New("watch receipt: connection closed")
 			}
 			if entry == nil { // what was there before has been seen
 				continue
 			}
-			if err := json.Unmarshal(entry.Value(), &last); err != nil {
+			var r consumer.Receipt // anew: fields that are left out must not stay from the one before
+			if err := json.Unmarshal(entry.Value(), &r); err != nil {
 				return last, fmt.Errorf("read receipt: %w", err)
 			}
+			last = r
 			if last.Final() {
 				return last, nil
 			}

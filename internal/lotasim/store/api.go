@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -54,14 +55,31 @@ func startAPI(
 	go func() { a.ended <- server.ServeMultiPort([]string{socket}) }()
 	select {
 	case <-listens:
-		return a, nil
 	case err := <-a.ended:
 		return nil, fmt.Errorf("S3 server for %s: %w", domain, err)
-	case <-ctx.Done():
-		a.ended <- nil
-		return nil, errors.Join(fmt.Errorf("S3 server for %s: %w", domain, context.Cause(ctx)), a.close())
 	}
+	// It listens, but a shutdown before it serves would be lost.
+	if err := a.answers(ctx, domain); err != nil {
+		return nil, fmt.Errorf("S3 server for %s: %w", domain, errors.Join(err, a.close()))
+	}
+	return a, nil
 }
+
+// answers waits for the first answer, whatever it says.
+func (a *api) answers(ctx context.Context, domain string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+domain+"/", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := a.transport.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// endTimeout bounds the wait for a server that was told to end.
+const endTimeout = 10 * time.Second
 
 // maxConnections is more than any client opens.
 const maxConnections = 16 << 10
@@ -93,8 +111,12 @@ func (a *api) close() error {
 		return nil
 	}
 	err := a.server.ShutDown()
-	a.transport.CloseIdleConnections()
-	return errors.Join(err, <-a.ended)
+	select {
+	case <-a.ended: // with an error that only says that it was closed
+		return err
+	case <-time.After(endTimeout):
+		return errors.Join(err, errors.New("S3 server: still serving after its shutdown"))
+	}
 }
 
 // CreateBucket makes a bucket that is usable at once; one that exists is fine.

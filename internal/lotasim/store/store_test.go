@@ -25,7 +25,14 @@ import (
 	"github.com/prestage/prestage/internal/lotasim/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// fasthttp's pool of a server that has ended wakes up every 10 s, and ends then.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		// fasthttp keeps one clock for the process, for ever.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+	)
+}
 
 func options(dir string) store.Options {
 	return store.Options{

@@ -1,0 +1,106 @@
+// Package run is lotasim as a program: store, emulator and listeners from plain
+// options, and a few lines that say how to use them.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/prestage/prestage/internal/lotasim"
+	"github.com/prestage/prestage/internal/lotasim/store"
+)
+
+// System is everything that runs.
+type System struct {
+	Sim    *lotasim.Sim
+	Server *lotasim.Server
+	Store  *store.Store
+
+	// AWSConfig is the path of a file for AWS_CONFIG_FILE that makes the AWS CLI
+	// address buckets by host, as LOTA needs it.
+	AWSConfig string
+
+	temp string // the folder to remove, if any
+}
+
+// Start starts store, emulator and listeners. It changes the process's working
+// directory, as package store says.
+func Start(ctx context.Context, o Options, log *slog.Logger) (*System, error) {
+	s := &System{}
+	if err := s.start(ctx, o, log); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *System) start(ctx context.Context, o Options, log *slog.Logger) error {
+	opts := o.sim(log)
+	if o.Data == "" {
+		dir, err := os.MkdirTemp("", "lotasim-data")
+		if err != nil {
+			return fmt.Errorf("make a folder for the objects: %w", err)
+		}
+		o.Data, s.temp = dir, dir
+	}
+	data, err := filepath.Abs(o.Data)
+	if err != nil {
+		return err
+	}
+	s.Store, err = store.New(ctx, store.Options{
+		Dir: data, AccessKey: o.AccessKey, SecretKey: o.SecretKey, Region: o.Region,
+		LOTADomain: opts.LOTADomain, PrimaryDomain: opts.PrimaryDomain,
+	})
+	if err != nil {
+		return err
+	}
+	s.AWSConfig = filepath.Join(data, "aws-config")
+	if err := os.WriteFile(s.AWSConfig, []byte(awsConfig), 0o600); err != nil {
+		return fmt.Errorf("write the AWS CLI's configuration: %w", err)
+	}
+	for _, b := range o.Buckets {
+		if err := s.Store.CreateBucket(ctx, b); err != nil {
+			return err
+		}
+	}
+	if s.Sim, err = lotasim.New(opts, s.Store.Backends()); err != nil {
+		return err
+	}
+	s.Server, err = lotasim.Listen(ctx, s.Sim, lotasim.Addrs{LOTA: o.LOTAAddr, Primary: o.PrimaryAddr, Admin: o.AdminAddr})
+	return err
+}
+
+// Close ends it all, and removes the objects where no folder was named.
+func (s *System) Close() error {
+	if s.Server != nil {
+		s.Server.Close()
+	}
+	if s.Sim != nil {
+		s.Sim.Close()
+	}
+	var errs []error
+	if s.Store != nil {
+		errs = append(errs, s.Store.Close())
+	}
+	if s.temp != "" {
+		errs = append(errs, os.RemoveAll(s.temp))
+	}
+	return errors.Join(errs...)
+}
+
+// Run starts a System, says on out how to use it, and serves until ctx ends.
+func Run(ctx context.Context, o Options, log *slog.Logger, out io.Writer) error {
+	s, err := Start(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	err = s.explain(o, out)
+	if err == nil {
+		<-ctx.Done()
+	}
+	return errors.Join(err, s.Close())
+}
