@@ -229,7 +229,10 @@ func verdict(all []*measured, uploads []upload) error {
 func round(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }
 
 func size(n int) string {
-	if n < 1<<20 {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
 		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 	}
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
