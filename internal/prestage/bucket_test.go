@@ -73,15 +73,15 @@ func TestStallingBucketHoldsNoSlots(t *testing.T) {
 		for range 10 {
 			go func() { errs <- r.fillOne(t.Context(), flow, dead) }()
 		}
-		for range 9 {
+		synctest.Wait()
+		if n := stalled.Load(); n != 1 {
+			t.Errorf("%d requests on trial", n)
+		}
+		for range 10 {
 			if err := <-errs; !errors.Is(err, outcome.Refused) {
 				t.Error(err)
 			}
 		}
-		if n := stalled.Load(); n != 1 {
-			t.Errorf("%d requests on trial", n)
-		}
-		<-errs
 	})
 }
 

@@ -18,6 +18,8 @@ import (
 type versions struct {
 	began time.Time
 	at    []time.Duration // when version i+1 was written; version 0 is there from the start
+
+	sameBytes, sameSecond bool // what does not tell the versions apart
 }
 
 func (v versions) now() Answer {
@@ -28,7 +30,13 @@ func (v versions) now() Answer {
 		}
 	}
 	a := answerOf(fmt.Sprint("e", n))
-	a.LastModified = v.began.Add(time.Duration(n) * time.Second).UTC().Truncate(time.Second)
+	if v.sameBytes {
+		a.ETag = "e0"
+	}
+	a.LastModified = v.began.UTC().Truncate(time.Second)
+	if !v.sameSecond {
+		a.LastModified = a.LastModified.Add(time.Duration(n) * time.Second)
+	}
 	return a
 }
 
@@ -56,6 +64,8 @@ func TestTwoEvents(t *testing.T) {
 		overwritten []time.Duration
 		seen        time.Duration // when the second event came; it is handled at 5 s
 		prefix      bool
+		sameBytes   bool
+		sameSecond  bool
 		requests    []string
 		second      Counts
 		record      string
@@ -71,6 +81,18 @@ func TestTwoEvents(t *testing.T) {
 		"seen later, overwritten during the fill": {
 			seen: 5 * time.Second, overwritten: []time.Duration{2 * time.Second},
 			requests: []string{"fill p/k", "head p/k", "fill p/k"}, second: Counts{Total: 1, Filled: 1}, record: "e1",
+		},
+		"the same bytes written again": {
+			seen: 5 * time.Second, overwritten: []time.Duration{2 * time.Second}, sameBytes: true,
+			requests: []string{"fill p/k", "head p/k", "fill p/k"}, second: Counts{Total: 1, Filled: 1}, record: "e0",
+		},
+		"other bytes in the same second": {
+			seen: 5 * time.Second, overwritten: []time.Duration{2 * time.Second}, sameSecond: true,
+			requests: []string{"fill p/k", "head p/k", "fill p/k"}, second: Counts{Total: 1, Filled: 1}, record: "e1",
+		},
+		"seen before, listed with other bytes in the same second": {
+			seen: -time.Second, prefix: true, overwritten: []time.Duration{2 * time.Second}, sameSecond: true,
+			requests: []string{"fill p/k", "list p/", "fill p/k"}, second: Counts{Total: 1, Filled: 1}, record: "e1",
 		},
 		"listed later, nothing written": {
 			seen: 5 * time.Second, prefix: true,
@@ -88,7 +110,7 @@ func TestTwoEvents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				v := versions{began: time.Now(), at: tt.overwritten}
+				v := versions{began: time.Now(), at: tt.overwritten, sameBytes: tt.sameBytes, sameSecond: tt.sameSecond}
 				store := v.store()
 				r := newRig(t, store)
 				first := make(chan Report)

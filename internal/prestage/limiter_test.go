@@ -122,6 +122,38 @@ func TestLimiterGivesUp(t *testing.T) {
 	})
 }
 
+// TestLimiterPassesOn cancels a waiter at the moment of its turn.
+func TestLimiterPassesOn(t *testing.T) {
+	t.Parallel()
+	l := NewLimiter(1)
+	f := l.NewFlow()
+	for range 200 {
+		if _, err := l.Acquire(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if p, err := l.Acquire(ctx, f); err == nil {
+				p.Release()
+			}
+		})
+		for waits := false; !waits; runtime.Gosched() {
+			l.mu.Lock()
+			if waits = f.waiters.Len() == 1; waits {
+				cancel()
+				l.pass()
+			}
+			l.mu.Unlock()
+		}
+		wg.Wait()
+		if n := l.InFlight(); n != 0 {
+			t.Fatalf("%d permits are lost", n)
+		}
+	}
+}
+
 func TestLimiterStress(t *testing.T) {
 	t.Parallel()
 	const limit = 7

@@ -79,7 +79,7 @@ func TestPlan(t *testing.T) {
 		"too few bytes":          {req: prefix(Request{TotalObjects: 1, TotalBytes: 4001}), list: pagesOf(shards), items: []string{"fill p/model-1.safetensors (2000 bytes)", "fill p/model-2.safetensors (2000 bytes)"}, problem: "4000 bytes of 4001 announced"},
 		"an empty prefix":        {req: prefix(Request{TotalObjects: 3}), list: pagesOf([]object.Attrs{listed("p/", 0)}), err: outcome.NotFound, class: outcome.Failed},
 		"an empty old prefix":    {req: prefix(Request{MissingIsGone: true, TotalObjects: 3}), list: pagesOf(nil), items: []string{"skip p/ (size unknown): gone"}},
-		"the same page again":    {req: prefix(Request{}), list: func(string, string) (Page, error) { return Page{Next: "t"}, nil }, err: outcome.FillFailed, class: outcome.Transient},
+		"the same page again":    {req: prefix(Request{}), list: func(string, string) (Page, error) { return Page{Next: "t"}, nil }, requests: []string{"list p/", "list p/t"}, err: outcome.FillFailed, class: outcome.Transient},
 		"pages without an end":   {req: prefix(Request{}), list: func(_, token string) (Page, error) { return Page{Next: token + "x"}, nil }, err: outcome.FillFailed, class: outcome.Transient},
 		"a listing out of order": {req: prefix(Request{}), list: pagesOf([]object.Attrs{listed("p/b", 1), listed("p/a", 1)}), err: outcome.FillFailed, class: outcome.Transient},
 		"the first page again":   {req: prefix(Request{}), list: pagesOf(shards, shards), items: []string{"fill p/model-1.safetensors (2000 bytes)", "fill p/model-2.safetensors (2000 bytes)"}, err: outcome.FillFailed, class: outcome.Transient},

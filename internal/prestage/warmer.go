@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prestage/prestage/internal/dedupe"
@@ -21,6 +22,7 @@ type Warmer struct {
 	guard       *Guard
 	ledger      dedupe.Ledger
 	flights     dedupe.Flights[fill]
+	active      atomic.Int64 // events being warmed
 	ttl         time.Duration
 	fillTimeout time.Duration
 	metrics     *Metrics
@@ -63,9 +65,11 @@ func NewWarmer(c WarmerConfig) (*Warmer, error) {
 func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) Report {
 	begin, stop := joined(ctx, start)
 	defer stop()
+	w.active.Add(1)
+	defer w.active.Add(-1)
 	e := &event{
 		Warmer: w, req: req, done: done, flow: w.guard.limiter.NewFlow(),
-		crew:  make(chan struct{}, w.guard.limiter.Limit()),
+		crew:  newCrew(w),
 		tally: tally{metrics: w.metrics, endpoint: w.guard.endpoint},
 	}
 	if err := e.passes(ctx, start, begin); err != nil {
@@ -82,7 +86,7 @@ type event struct {
 	done *Progress
 
 	flow  *Flow
-	crew  chan struct{}  // bounds goroutines, most of which may be waiting without a permit
+	crew  *crew          // bounds goroutines, most of which may be waiting without a permit
 	work  sync.WaitGroup // they
 	puts  sync.WaitGroup // ledger writes that are not confirmed
 	tally tally
@@ -137,18 +141,16 @@ func (e *event) take(ctx, start, begin context.Context, i Item) error {
 		e.tell(ctx, i, fate{bytes: f.bytes, verdict: f.verdict})
 		return nil
 	}
-	select {
-	case e.crew <- struct{}{}:
-	case <-begin.Done():
-		return ended(begin, "warm", i.Ref)
+	if err := e.crew.join(begin); err != nil {
+		return err
 	}
 	permit, err := e.guard.limiter.Acquire(begin, e.flow)
 	if err != nil {
-		<-e.crew
+		e.crew.leave()
 		return err
 	}
 	e.work.Go(func() {
-		defer func() { <-e.crew }()
+		defer e.crew.leave()
 		e.tell(ctx, i, e.handle(ctx, start, i, permit))
 	})
 	return nil
