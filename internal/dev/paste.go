@@ -26,7 +26,7 @@ nats --server {nats} stream view PRESTAGE_RESULTS
 curl http://{admin}/readyz; curl -s http://{admin}/metrics | grep ^prestage_
 
 # write a checkpoint and have it warmed
-export AWS_CONFIG_FILE={config} AWS_REGION={region} AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret}
+export AWS_CONFIG_FILE={config} AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret}
 head -c 50000000 /dev/urandom > /tmp/weights.bin
 HTTP_PROXY=http://{primary} aws --endpoint-url http://cwobject.com s3 cp /tmp/weights.bin s3://checkpoints/run-8/step-1/weights.bin
 NATS_URL={nats} {command} publish --run run-8 --step 1 --wait s3://checkpoints/run-8/step-1/weights.bin

@@ -56,18 +56,11 @@ func (x *exchange) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Flush lets a backend that streams do so.
-func (x *exchange) Flush() {
-	if x.slowConn == nil && !x.dead {
-		_ = http.NewResponseController(x.w).Flush() // what cannot flush need not
-	}
-}
-
 // effect is what a successful answer does to the cache, and what the cache does
 // to the answer. It returns the status that the client gets.
 func (x *exchange) effect(status int) int {
 	switch {
-	case status/100 == 2 && x.ref.Key == "" && x.r.Method == http.MethodPut && x.r.URL.RawQuery == "":
+	case status/100 == 2 && x.makesBucket():
 		x.sim.bucketCreated(x.ref.Bucket)
 	case status/100 == 2 && x.ref.Key != "" && rewritesObject(x.r):
 		x.sim.cache.invalidate(x.ref) // before the client knows, so that it never reads what was

@@ -1,6 +1,8 @@
 package lotasim
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -179,7 +181,7 @@ func byteRange(w http.ResponseWriter, r *http.Request, size int64) (first, lengt
 // content reads length bytes of the object from offset first.
 func (it item) content(tag string, first, length int64) io.Reader {
 	if it.body != nil {
-		return strings.NewReader(string(it.body[first : first+length]))
+		return bytes.NewReader(it.body[first : first+length])
 	}
 	seed, err := strconv.ParseUint(tag[:16], 16, 64)
 	if err != nil {
@@ -199,14 +201,11 @@ func (g *generated) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	p = p[:min(int64(len(p)), g.left)]
-	for i := range p {
-		at := g.offset + uint64(i)
-		if i == 0 || at%8 == 0 {
-			word := mix(g.seed + at/8)
-			for j := i; j < len(p) && j < i+8-int(at%8); j++ {
-				p[j] = byte(word >> (8 * ((at + uint64(j-i)) % 8)))
-			}
-		}
+	for n := 0; n < len(p); {
+		at := g.offset + uint64(n)
+		var word [8]byte
+		binary.LittleEndian.PutUint64(word[:], mix(g.seed+at/8))
+		n += copy(p[n:], word[at%8:])
 	}
 	g.offset += uint64(len(p))
 	g.left -= int64(len(p))

@@ -60,13 +60,18 @@ func (x *exchange) answer(wrong *s3Error) {
 	case wrong != nil:
 		x.refuse(wrong)
 	case !x.faults():
-	case x.side.cached && !x.sim.backends.HasBucket(x.ref.Bucket):
+	case x.side.cached && !x.makesBucket() && !x.sim.backends.HasBucket(x.ref.Bucket):
 		x.stall(x.sim.opts.UnknownBucketStall)
 	case x.sim.bucketSettles(x.ref.Bucket):
 		x.refuse(&s3Error{Status: http.StatusBadRequest, Code: "InvalidRegion", Message: "Region does not match."})
 	default:
 		x.side.backend.ServeHTTP(x, x.r)
 	}
+}
+
+// makesBucket says that this is CreateBucket, after which the name exists.
+func (x *exchange) makesBucket() bool {
+	return x.r.Method == http.MethodPut && x.ref.Key == "" && x.r.URL.RawQuery == ""
 }
 
 func (x *exchange) refuse(e *s3Error) {

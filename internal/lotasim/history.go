@@ -26,7 +26,7 @@ type Request struct {
 	RangeSigned bool          `json:"range_signed"`  // Range is among the signed headers
 	AccessKeyID string        `json:"access_key_id"` // as claimed; the signature is not kept
 	Status      int           `json:"status"`        // 0: no answer (yet)
-	Filled      Filled        `json:"filled"`
+	Filled      Filled        `json:"filled"`        // told only once it is done
 	Done        bool          `json:"done"`
 	Aborted     bool          `json:"aborted"` // the client left, or the connection was cut
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -100,6 +101,18 @@ func (b *bundle) warm(t *testing.T, key string) *s3.HeadObjectOutput {
 		t.Fatalf("ranged HEAD of %q: %v", key, err)
 	}
 	return out
+}
+
+// ended waits until n requests have arrived and all of them have ended: a client
+// may have its answer a moment before the history has.
+func (b *bundle) ended(t *testing.T, n int) []Request {
+	t.Helper()
+	var all []Request
+	waitFor(t, func() bool {
+		all = b.sim.History(Filter{})
+		return len(all) == n && !slices.ContainsFunc(all, func(r Request) bool { return !r.Done })
+	})
+	return all
 }
 
 // signing lets a raw request pass a catalogue's check of signatures.

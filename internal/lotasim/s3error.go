@@ -14,8 +14,6 @@ type s3Error struct {
 	Message string
 }
 
-func (e *s3Error) Error() string { return e.Code + ": " + e.Message }
-
 // write answers r with e; the answer to a HEAD has no body, so that nothing but
 // the status tells what was wrong.
 func (e *s3Error) write(w http.ResponseWriter, r *http.Request) {

@@ -120,7 +120,7 @@ func (e *endpoint) start(ctx context.Context) error {
 			e.log.Error("serving ended", slog.String("listener", e.name), slog.Any("error", err))
 		}
 	}()
-	e.log.Info("listening", slog.String("listener", e.name), slog.String("addr", e.addr))
+	e.log.Info("listening", slog.String("name", e.name), slog.String("addr", e.addr))
 	return nil
 }
 

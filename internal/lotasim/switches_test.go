@@ -54,8 +54,8 @@ func TestOnlyTheWarmingHeadFills(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("truth (-want +got):\n%s", diff)
 			}
-			if h := b.sim.History(Filter{}); len(h) != 1 || h[0].Filled != tt.filled {
-				t.Errorf("history = %+v, want one request with filled %q", h, tt.filled)
+			if h := b.ended(t, 1); h[0].Filled != tt.filled {
+				t.Errorf("history = %+v, want filled %q", h, tt.filled)
 			}
 		})
 	}
@@ -218,7 +218,7 @@ func TestRepeat(t *testing.T) {
 		waitFor(t, func() bool { return b.sim.Truth("ckpt", "k").Cached && !b.sim.Truth("ckpt", "k").Filling })
 		b.warm(t, "k")
 		var got []Filled
-		for _, r := range b.sim.History(Filter{}) {
+		for _, r := range b.ended(t, 3) {
 			got = append(got, r.Filled)
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -252,6 +252,49 @@ func TestOverwrite(t *testing.T) {
 	b.warm(t, "last.ckpt")
 	if got := b.sim.Truth("ckpt", "last.ckpt"); got.ETag != third || got.Fills != 3 {
 		t.Errorf("truth = %+v, want the version %s", got, third)
+	}
+}
+
+// A fill of an old version that ends last changes nothing.
+func TestLateFill(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.cat.Put("ckpt", "last.ckpt", large)
+	older, err := b.sim.HoldFills(Match{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.warm(t, "last.ckpt")
+	renewed := b.cat.Put("ckpt", "last.ckpt", large)
+	newer, err := b.sim.HoldFills(Match{}) // the last rule holds
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.warm(t, "last.ckpt")
+	newer.Release()
+	waitFor(t, func() bool { return b.sim.Truth("ckpt", "last.ckpt").Cached })
+	older.Release()
+	b.sim.fills.Wait()
+	if got := b.sim.Truth("ckpt", "last.ckpt"); got.ETag != renewed || b.sim.Counters().FillsDone != 1 {
+		t.Errorf("truth = %+v, want the version %s", got, renewed)
+	}
+}
+
+// A write during a fill makes it lead to nothing.
+func TestWriteDuringFill(t *testing.T) {
+	t.Parallel()
+	s := direct(t, large, func(o *Options) { o.Timing = Timing{} })
+	defer s.Close()
+	hold, err := s.HoldFills(Match{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange)
+	do(t, s.Primary(), http.MethodPut, "http://ckpt.cwobject.com/k", "")
+	hold.Release()
+	s.fills.Wait()
+	if got := s.Truth("ckpt", "k"); got.Cached || got.Filling {
+		t.Errorf("truth = %+v, want it cold", got)
 	}
 }
 
@@ -304,9 +347,8 @@ func TestGetFills(t *testing.T) {
 			}
 			out.Body.Close()
 		}
-		waitFor(t, func() bool { return len(b.sim.History(Filter{})) == 3 && b.sim.History(Filter{})[2].Done })
 		var got []Filled
-		for _, r := range b.sim.History(Filter{}) {
+		for _, r := range b.ended(t, 3) {
 			got = append(got, r.Filled)
 		}
 		if diff := cmp.Diff([]Filled{FillNone, FillStarted, FillHit}, got); diff != "" {

@@ -188,6 +188,9 @@ func TestUnknownBucketStalls(t *testing.T) {
 		if r := s.History(Filter{})[0]; time.Since(start) != time.Minute || r.Status != 0 || !r.Aborted {
 			t.Errorf("after %v: %+v; want no answer for a minute", time.Since(start), r)
 		}
+		if w := do(t, s.LOTA(), http.MethodPut, "http://new.cwlota.com/", ""); w.Code != http.StatusOK {
+			t.Errorf("creating a bucket: HTTP %d, want the backend's own", w.Code)
+		}
 		if w := do(t, s.Primary(), http.MethodHead, "http://nobody.cwobject.com/", ""); w.Code != http.StatusOK {
 			t.Errorf("primary: HTTP %d, want the backend's own", w.Code)
 		}

@@ -28,8 +28,8 @@ type System struct {
 	temp string // the folder to remove, if any
 }
 
-// Start starts store, emulator and listeners. It changes the process's working
-// directory, as package store says.
+// Start starts store, emulator and listeners. Until Close the process's working
+// directory is another, as package store says.
 func Start(ctx context.Context, o Options, log *slog.Logger) (*System, error) {
 	s := &System{}
 	if err := s.start(ctx, o, log); err != nil {

@@ -25,7 +25,7 @@ type api struct {
 	server    *s3api.S3ApiServer
 	transport *http.Transport
 	proxy     http.Handler
-	ended     chan error
+	ended     chan struct{} // closed when nothing is served any more
 }
 
 // startAPI returns when the server answers.
@@ -43,7 +43,7 @@ func startAPI(
 	if err != nil {
 		return nil, fmt.Errorf("S3 server for %s: %w", domain, err)
 	}
-	a := &api{server: server, ended: make(chan error, 1)}
+	a := &api{server: server, ended: make(chan struct{})}
 	a.transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -52,11 +52,15 @@ func startAPI(
 		DisableKeepAlives:  true, // the server closes connections anyway
 	}
 	a.proxy = newProxy(a.transport)
-	go func() { a.ended <- server.ServeMultiPort([]string{socket}) }()
+	var served error
+	go func() {
+		defer close(a.ended)
+		served = server.ServeMultiPort([]string{socket}) // an error also after a shutdown
+	}()
 	select {
 	case <-listens:
-	case err := <-a.ended:
-		return nil, fmt.Errorf("S3 server for %s: %w", domain, err)
+	case <-a.ended:
+		return nil, fmt.Errorf("S3 server for %s: %w", domain, served)
 	}
 	// It listens, but a shutdown before it serves would be lost.
 	if err := a.answers(ctx, domain); err != nil {
@@ -112,7 +116,7 @@ func (a *api) close() error {
 	}
 	err := a.server.ShutDown()
 	select {
-	case <-a.ended: // with an error that only says that it was closed
+	case <-a.ended:
 		return err
 	case <-time.After(endTimeout):
 		return errors.Join(err, errors.New("S3 server: still serving after its shutdown"))

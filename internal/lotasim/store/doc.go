@@ -7,8 +7,8 @@
 //
 //   - Keys are paths: "a" and "a/b" cannot both exist (409), "odd//x" is stored as
 //     "odd/x". Tests that need such keys use lotasim.Catalogue.
-//   - The posix backend works in the process's working directory: New changes it,
-//     and a process can have one Store at a time. Relative paths of the caller
-//     must be made absolute before.
+//   - The posix backend works in the process's working directory: New changes it
+//     until Close, and a process can have one Store at a time. Relative paths of
+//     the caller must be made absolute before.
 //   - Versioning is not available.
 package store

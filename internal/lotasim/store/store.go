@@ -30,8 +30,12 @@ type Options struct {
 
 func (o Options) check() error {
 	for _, field := range []struct{ name, value string }{
-		{"folder", o.Dir}, {"access key", o.AccessKey}, {"secret key", o.SecretKey},
-		{"region", o.Region}, {"LOTA domain", o.LOTADomain}, {"primary domain", o.PrimaryDomain},
+		{"folder", o.Dir},
+		{"access key", o.AccessKey},
+		{"secret key", o.SecretKey},
+		{"region", o.Region},
+		{"LOTA domain", o.LOTADomain},
+		{"primary domain", o.PrimaryDomain},
 	} {
 		if field.value == "" {
 			return fmt.Errorf("the %s is missing", field.name)
@@ -43,6 +47,7 @@ func (o Options) check() error {
 // Store is two S3 servers, one for each domain, over one folder.
 type Store struct {
 	opts    Options
+	workDir string // to go back to
 	objects string
 	backend *posix.Posix
 	sockets string
@@ -57,8 +62,8 @@ var inUse atomic.Bool
 // library refuses every copy.
 const maxCopyBytes = 5 << 30
 
-// New starts a Store, which must be closed. It changes the process's working
-// directory.
+// New starts a Store, which must be closed. Until then the process's working
+// directory is the one of the objects.
 func New(ctx context.Context, o Options) (*Store, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("store options: %w", err)
@@ -68,13 +73,16 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{opts: o}
 	if err := s.open(ctx); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("store in %s: %w", o.Dir, err)
+		return nil, fmt.Errorf("store in %s: %w", o.Dir, errors.Join(err, s.Close()))
 	}
 	return s, nil
 }
 
 func (s *Store) open(ctx context.Context) error {
+	var err error
+	if s.workDir, err = os.Getwd(); err != nil {
+		return err
+	}
 	dir, err := filepath.Abs(s.opts.Dir)
 	if err != nil {
 		return err
@@ -130,7 +138,8 @@ func (s *Store) HasBucket(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// Close ends the servers. The objects stay.
+// Close ends the servers and goes back to the working directory of before. The
+// objects stay.
 func (s *Store) Close() error {
 	var errs []error
 	for _, a := range []*api{s.lota, s.primary} {
@@ -141,6 +150,9 @@ func (s *Store) Close() error {
 	}
 	if s.sockets != "" {
 		errs = append(errs, os.RemoveAll(s.sockets))
+	}
+	if s.workDir != "" {
+		errs = append(errs, os.Chdir(s.workDir))
 	}
 	inUse.Store(false)
 	return errors.Join(errs...)

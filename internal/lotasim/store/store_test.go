@@ -54,9 +54,12 @@ func client(t *testing.T, domain, addr, secret string) *s3.Client {
 	})
 }
 
-// TestStore is one story, since a process can have one Store at a time.
-func TestStore(t *testing.T) { //nolint:paralleltest // see above
-	t.Chdir(t.TempDir()) // put back what New changes
+// TestStore is one story and not parallel: a process can have one Store at a time.
+func TestStore(t *testing.T) {
+	before, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	st, err := store.New(t.Context(), options(dir))
 	if err != nil {
@@ -196,6 +199,9 @@ func TestStore(t *testing.T) { //nolint:paralleltest // see above
 	if err := st.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
+	if after, err := os.Getwd(); err != nil || after != before {
+		t.Errorf("the working directory is %s, was %s", after, before)
+	}
 	again, err := store.New(t.Context(), options(dir))
 	if err != nil {
 		t.Fatalf("open again: %v", err)
@@ -209,8 +215,7 @@ func TestStore(t *testing.T) { //nolint:paralleltest // see above
 }
 
 func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return ""
@@ -271,7 +276,8 @@ func list(t *testing.T, c *s3.Client) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) { //nolint:paralleltest // it would meet TestStore's
+// Not parallel, as above.
+func TestNewRefuses(t *testing.T) {
 	o := options(t.TempDir())
 	o.Region = ""
 	if _, err := store.New(t.Context(), o); err == nil {
