@@ -90,9 +90,9 @@ func TestListenTellsWhere(t *testing.T) {
 	}
 	for _, want := range []string{
 		"msg=lotasim seed=42",
-		"msg=listening listener=lota addr=" + server.LOTAAddr(),
-		"msg=listening listener=primary addr=" + server.PrimaryAddr(),
-		"msg=listening listener=admin addr=" + server.AdminAddr(),
+		"msg=listening name=lota addr=" + server.LOTAAddr(),
+		"msg=listening name=primary addr=" + server.PrimaryAddr(),
+		"msg=listening name=admin addr=" + server.AdminAddr(),
 	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %q in the log:\n%s", want, &log)
