@@ -111,8 +111,8 @@ func (w *world) checkOneEnd(t *testing.T, s sent, event string, atDeath receipt)
 		outcome, asked = "dead_lettered", map[string]int{}
 		results, letters = map[string]uint64{s.subject("failed"): 1}, map[string]uint64{s.subject("dlq"): 1}
 	}
-	r := w.ends(t, s, outcome)
 	w.settled(t)
+	r := w.ends(t, s, outcome)
 	if atDeath.Outcome != "" {
 		if diff := cmp.Diff(atDeath, r, cmp.AllowUnexported(receipt{})); diff != "" {
 			t.Errorf("the receipt was changed after the crash (-then +now):\n%s", diff)

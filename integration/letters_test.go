@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bytes"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,9 +87,7 @@ func (w *world) checkLetter(t *testing.T, s sent, reason, attempts string, more 
 	if original.Header.Get("Content-Type") != "" {
 		want.Set("Content-Type", original.Header.Get("Content-Type"))
 	}
-	for name, values := range more {
-		want[name] = values
-	}
+	maps.Copy(want, more)
 	got := letter.Header
 	// The server's own: two of the write-once publish, four of reading directly.
 	for _, name := range []string{

@@ -3,6 +3,7 @@ package integration_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -36,6 +37,7 @@ func TestOverwrittenWhileFilling(t *testing.T) {
 	etag := w.store.Put(bucket, "last.ckpt", large)
 	second := w.object(t, "second", "last.ckpt")
 	w.held(t, 2)
+	w.nobodyElseAsks(t, "last.ckpt")
 	hold.Release()
 
 	w.ends(t, first, "warm")
@@ -59,6 +61,7 @@ func TestSameEventFiveTimes(t *testing.T) {
 	}
 	w.held(t, 4)
 	w.lota.filling(t, 1)
+	w.nobodyElseAsks(t, "last.ckpt")
 	hold.Release()
 	w.settled(t)
 	events = append(events, w.object(t, "same", "last.ckpt"))
@@ -79,4 +82,16 @@ func TestSameEventFiveTimes(t *testing.T) {
 	if filled < 1 {
 		t.Errorf("no receipt says that the object was filled")
 	}
+}
+
+// nobodyElseAsks checks for a second that one fill of key is enough for all
+// messages in hand, and that none of them ends without it.
+func (w *world) nobodyElseAsks(t *testing.T, key string) {
+	t.Helper()
+	throughout(t, time.Second, func() {
+		w.lota.mustHaveAsked(t, once(key))
+		if got := w.receipts(t); len(got) > 0 {
+			t.Errorf("before the end of the fill there are receipts: %+v", got)
+		}
+	})
 }

@@ -26,7 +26,7 @@ func TestPublish(t *testing.T) {
 		{"on a subject of no stream", []string{"s3://ckpt/run-7/last.ckpt", "--subject=events.nowhere"}, 1, "", `"events.nowhere"`},
 		{"a model on the other lane", []string{"s3://ckpt/run-7/last.ckpt", "--model=m", "--wait"}, 0, "1 already warm", ""},
 	} {
-		t.Run(tt.name, func(t *testing.T) { //nolint:paralleltest // they build on one another
+		t.Run(tt.name, func(t *testing.T) { // one after the other: they build on each other
 			code, stdout, stderr := finish(t, raceBuild, w.environ(t), append([]string{"publish"}, tt.args...)...)
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)

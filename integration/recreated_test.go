@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -49,16 +50,21 @@ func TestStreamMadeAnew(t *testing.T) {
 	}
 }
 
-// TestStreamMadeAnewDuringAFill deletes the stream while one of its messages is
-// in hand. What comes of that message must not be told to the new stream, whose
-// message of the same sequence has an end of its own.
+// TestStreamMadeAnewDuringAFill deletes the stream while its messages are in
+// hand, as many as one lane takes, so that only the other lane can notice. What
+// comes of them must not be told to the new stream, whose message of the same
+// sequence has an end of its own; nor are they waited for.
 func TestStreamMadeAnewDuringAFill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, synchronous)
 	w.put("last.ckpt")
 	hold := w.lota.holdFills(t)
-	w.run(t)
+	w.run(t, "PRESTAGE_DRAIN_TIMEOUT=10m")
 	first := w.object(t, "event-1", "last.ckpt")
+	for i := 2; i <= 64; i++ {
+		w.object(t, fmt.Sprintf("event-%d", i), "last.ckpt")
+	}
+	w.held(t, 64)
 	w.lota.filling(t, 1)
 	if err := w.js.DeleteStream(t.Context(), "EVENTS"); err != nil {
 		t.Fatal(err)

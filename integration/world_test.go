@@ -3,7 +3,6 @@ package integration_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"testing"
 
@@ -221,11 +220,4 @@ func (l *lota) filling(t *testing.T, n int) {
 		}
 		return nil
 	})
-}
-
-// merge is a with b's members.
-func merge(a, b map[string]int) map[string]int {
-	out := maps.Clone(a)
-	maps.Copy(out, b)
-	return out
 }

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -76,7 +77,6 @@ func run(args []string, w world) int {
 		kong.Description("Keeps CoreWeave's LOTA cache warm: events in, cache filled, then acked. Settings come from the environment, see the README."),
 		kong.Writers(w.stdout, w.stderr),
 		kong.Exit(func(int) { exited = true }), // after --help and --version
-		kong.UsageOnError(),
 		kong.Vars{"version": version()},
 	)
 	if err != nil {
@@ -88,8 +88,7 @@ func run(args []string, w world) int {
 		return exitDone
 	}
 	if err != nil {
-		fmt.Fprintf(w.stderr, "prestage: %v\n", err)
-		return exitUsage
+		return w.exit(&exitError{exitUsage, err})
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -107,7 +106,7 @@ func (w world) exit(err error) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(w.stderr, "prestage: %v\n", err)
+	fmt.Fprintf(w.stderr, "prestage: %s\n", strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(err.Error()))
 	var coded *exitError
 	var setting *app.SettingError
 	switch {

@@ -78,7 +78,7 @@ func (a *App) Ready() error {
 // Run works until ctx ends, then drains: fetching stops at once, fills under
 // way get PRESTAGE_DRAIN_TIMEOUT. It returns nil after a clean stop.
 func (a *App) Run(ctx context.Context) error {
-	defer a.admin.close()
+	defer a.admin.close(ctx)
 	closed := make(chan error, 1)
 	nc, err := connect(a.cfg, instanceName(a.cfg), a.deps.Log, closed)
 	if err != nil {
@@ -96,7 +96,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	})
 	group.Go(func() error {
-		defer a.admin.close()
+		defer a.admin.close(ctx)
 		return a.consume(fetch, nc)
 	})
 	return group.Wait()

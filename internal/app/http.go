@@ -57,8 +57,8 @@ func (a *admin) serve() error {
 }
 
 // close lets requests under way finish for a second.
-func (a *admin) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (a *admin) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if a.server.Shutdown(ctx) != nil {
 		_ = a.server.Close()

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/prestage"
 )
@@ -36,9 +34,6 @@ func newLOTA(cfg Config, d Deps) (*lota, error) {
 	if awsConfig.Region == "" {
 		awsConfig.Region = defaultRegion
 		d.Log.Info("AWS_REGION is not set, requests are signed for a default", slog.String("region", defaultRegion))
-	}
-	if awsConfig.Credentials == nil {
-		awsConfig.Credentials = aws.AnonymousCredentials{}
 	}
 	addr := cfg.LOTADial
 	if addr == "" {

@@ -119,12 +119,16 @@ func (c *Config) checkNames() error {
 	}
 	model, checkpoint := filters(c.ModelSubjects), filters(c.CheckpointSubjects)
 	if a, b, ok := overlap(model); ok {
-		return &SettingError{"PRESTAGE_MODEL_SUBJECTS", strings.Join(c.ModelSubjects, ","),
-			fmt.Sprintf("subjects must not overlap: %s and %s do", a, b)}
+		return &SettingError{
+			"PRESTAGE_MODEL_SUBJECTS", strings.Join(c.ModelSubjects, ","),
+			fmt.Sprintf("subjects must not overlap: %s and %s do", a, b),
+		}
 	}
 	if a, b, ok := overlap(append(model, checkpoint...)); ok {
-		return &SettingError{"PRESTAGE_CHECKPOINT_SUBJECTS", strings.Join(c.CheckpointSubjects, ","),
-			fmt.Sprintf("subjects must not overlap, with those of the model lane neither, an event would be delivered twice: %s and %s do", a, b)}
+		return &SettingError{
+			"PRESTAGE_CHECKPOINT_SUBJECTS", strings.Join(c.CheckpointSubjects, ","),
+			fmt.Sprintf("subjects must not overlap, with those of the model lane neither, an event would be delivered twice: %s and %s do", a, b),
+		}
 	}
 	if _, err := prestage.ParseBuckets(c.Buckets); err != nil {
 		return &SettingError{"PRESTAGE_BUCKETS", strings.Join(c.Buckets, ","), err.Error()}

@@ -89,6 +89,11 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 	// subject could be that of a new consumer's message.
 	work, abandon := context.WithCancelCause(work)
 	defer abandon(nil)
+	defer context.AfterFunc(fetch, func() {
+		if err := context.Cause(fetch); errors.Is(err, ErrGone) { // another lane was the first to see it
+			abandon(err)
+		}
+	})()
 	ackWait := cons.CachedInfo().Config.AckWait
 
 	slots := make(chan struct{}, Slots)
@@ -175,6 +180,9 @@ func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg, ackWait time.
 		l.log.LogAttrs(ctx, slog.LevelError, "message ignored", slog.Any("error", err))
 		return
 	}
+	if gone(ctx, start) {
+		return
+	}
 	if start.Err() != nil { // it came with the end of fetching
 		settle(context.WithoutCancel(ctx), l.cfg.Conn, d, Settlement{Action: Release}, l.log)
 		return
@@ -182,10 +190,16 @@ func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg, ackWait time.
 	stop := keepAlive(ctx, d, ackWait, l.log)
 	s := l.process(ctx, start, d)
 	stop()
-	if errors.Is(context.Cause(ctx), ErrGone) { // since process ended, perhaps
+	if gone(ctx, start) { // since process ended, perhaps
 		return
 	}
 	settle(context.WithoutCancel(ctx), l.cfg.Conn, d, s, l.log)
+}
+
+// gone says that the message's consumer, or its stream, is. The lane that sees
+// it first ends start for all of them.
+func gone(ctx, start context.Context) bool {
+	return errors.Is(context.Cause(ctx), ErrGone) || errors.Is(context.Cause(start), ErrGone)
 }
 
 // warm calls the Warmer; its panic becomes the event's own failure.

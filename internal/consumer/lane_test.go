@@ -272,9 +272,9 @@ func TestLaneGivesBackWhatComesLate(t *testing.T) {
 	}
 }
 
-// gone runs a lane whose consumer is deleted, and says how it ended and which
+// deleted runs a lane whose consumer is deleted, and says how it ended and which
 // verbs were sent afterwards.
-func gone(t *testing.T, r *rig, parked func(*jetstream.ConsumerInfo) bool) (error, []string) {
+func deleted(t *testing.T, r *rig, parked func(*jetstream.ConsumerInfo) bool) (verbs []string, err error) {
 	t.Helper()
 	fetch, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -285,20 +285,19 @@ func gone(t *testing.T, r *rig, parked func(*jetstream.ConsumerInfo) bool) (erro
 	if err := r.events.DeleteConsumer(t.Context(), "lane"); err != nil {
 		t.Fatal(err)
 	}
-	err := soon(t, "the end", ended)
-	var verbs []string
+	err = soon(t, "the end", ended)
 	for _, step := range sp.rest(t, r) {
 		if step != "+WPI" {
 			verbs = append(verbs, step)
 		}
 	}
-	return err, verbs
+	return verbs, err
 }
 
 func TestLaneConsumerDeletedUnderPull(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, setup{})
-	err, _ := gone(t, rig, func(i *jetstream.ConsumerInfo) bool { return i.NumWaiting == 1 })
+	_, err := deleted(t, rig, func(i *jetstream.ConsumerInfo) bool { return i.NumWaiting == 1 })
 	if !errors.Is(err, ErrGone) {
 		t.Errorf("ended with %v", err)
 	}
@@ -342,7 +341,7 @@ func TestLaneAbandons(t *testing.T) {
 				return report
 			}})
 			rig.publish(t, oneObject)
-			err, verbs := gone(t, rig, func(i *jetstream.ConsumerInfo) bool { return i.NumWaiting == 1 && i.NumAckPending == 1 })
+			verbs, err := deleted(t, rig, func(i *jetstream.ConsumerInfo) bool { return i.NumWaiting == 1 && i.NumAckPending == 1 })
 			if !errors.Is(err, ErrGone) {
 				t.Errorf("ended with %v", err)
 			}
@@ -350,6 +349,31 @@ func TestLaneAbandons(t *testing.T) {
 				t.Errorf("sent for a consumer that is gone: %v", verbs)
 			}
 		})
+	}
+}
+
+// TestLaneAbandonsWithAnother: the stream was deleted, and another lane was the
+// first to see it.
+func TestLaneAbandonsWithAnother(t *testing.T) {
+	t.Parallel()
+	entered := make(chan struct{})
+	rig := newRig(t, setup{warm: func(_, start context.Context, _ prestage.Request, _ *prestage.Progress) prestage.Report {
+		close(entered)
+		<-start.Done()
+		return failing(outcome.Interrupted, "")
+	}})
+	rig.publish(t, oneObject)
+	fetch, end := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- rig.lane.Run(t.Context(), fetch, rig.cons) }()
+	soon(t, "the fill", entered)
+	sp := newSpy(t, rig)
+	end(fmt.Errorf("%w: the other lane says so", ErrGone))
+	if err := soon(t, "the end", ended); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if steps := sp.rest(t, rig); len(steps) != 0 {
+		t.Errorf("sent for a consumer that is gone: %v", steps)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/prestage"
 )
 
 const (
@@ -242,6 +244,28 @@ func TestOutboxOmitsLargePayload(t *testing.T) {
 				t.Errorf("headers: %v", got[0].Header)
 			}
 		})
+	}
+}
+
+// TestOutboxShortensResults: a result that is too long for its stream loses
+// failures, not itself.
+func TestOutboxShortensResults(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t, setup{results: jetstream.StreamConfig{MaxMsgSize: 4 << 10}})
+	r := deadLetter()
+	for range prestage.MaxFailures {
+		r.Failures = append(r.Failures, prestage.Failure{URI: "s3://ckpt/a", Error: strings.Repeat("e", 200)})
+	}
+	if err := rig.lane.outbox.sendResult(t.Context(), testDelivery(nil, nil), r); err != nil {
+		t.Fatal(err)
+	}
+	got := stored(t, rig.results)
+	if len(got) != 1 {
+		t.Fatalf("%d results", len(got))
+	}
+	var ce struct{ Data Receipt }
+	if err := json.Unmarshal(got[0].Data, &ce); err != nil || len(ce.Data.Failures) == 0 || len(ce.Data.Failures) == prestage.MaxFailures {
+		t.Errorf("%d failures: %v", len(ce.Data.Failures), err)
 	}
 }
 

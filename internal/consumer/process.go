@@ -28,7 +28,7 @@ const fullPause = time.Minute
 // process carries a delivery through the outcome protocol (see the package
 // comment) and says how to settle it.
 func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
-	ev, decodeErr := l.decode(d)
+	ev, decodeErr := l.decode(ctx, d)
 	key := ReceiptKey(l.cfg.Cluster, ev.ID, ev.Source, d.Stream, d.Seq)
 	blank := Receipt{
 		EventID: ev.ID, Source: ev.Source, Cluster: l.cfg.Cluster, EventTime: ev.Time, Received: d.Received,
@@ -85,10 +85,10 @@ func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
 }
 
 // decode reads the event; a panic of a decoder makes it malformed.
-func (l *Lane) decode(d *delivery) (ev events.Event, err error) {
+func (l *Lane) decode(ctx context.Context, d *delivery) (ev events.Event, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			l.log.LogAttrs(context.Background(), slog.LevelError, "panic while decoding an event",
+			l.log.LogAttrs(ctx, slog.LevelError, "panic while decoding an event",
 				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 			ev = events.Event{ID: fmt.Sprintf("%s/%d", d.Stream, d.Seq)}
 			err = &outcome.Error{Op: "decode", Class: outcome.Permanent, Reason: outcome.Malformed, Err: fmt.Errorf("panic: %v", v)}
@@ -182,7 +182,7 @@ const oddPause = time.Minute
 func (l *Lane) cutShort(ctx, start context.Context, d *delivery, err error) Settlement {
 	s := Settlement{Action: Release}
 	switch {
-	case errors.Is(context.Cause(ctx), ErrGone), errors.Is(err, errOutlived):
+	case gone(ctx, start), errors.Is(err, errOutlived):
 		s.Action = Abandon
 	case start.Err() == nil && ctx.Err() == nil:
 		s = Settlement{Action: Retry, Delay: oddPause}

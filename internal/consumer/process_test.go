@@ -47,7 +47,8 @@ func TestProcess(t *testing.T) {
 			want{Action: Ack, Outcome: Warm, Attempts: 1, Calls: 1, Results: 1},
 		},
 		"all skipped": {
-			oneObject, prestage.Report{Objects: prestage.Counts{Total: 1, Skipped: 1}, Skips: map[outcome.Reason]int{outcome.TooSmall: 1}},
+			oneObject,
+			prestage.Report{Objects: prestage.Counts{Total: 1, Skipped: 1}, Skips: map[outcome.Reason]int{outcome.TooSmall: 1}},
 			want{Action: Ack, Outcome: Skipped, Attempts: 1, Calls: 1},
 		},
 		"malformed": {
@@ -170,6 +171,7 @@ func TestProcessAttempts(t *testing.T) {
 	d := rig.receive(t)
 	var first Receipt
 	for attempt := 1; attempt <= 3; attempt++ {
+		d.Received = d.Received.Add(time.Minute) // the receipt keeps the first
 		s := rig.lane.process(t.Context(), t.Context(), d)
 		r, _ := rig.receipt(t, seq)
 		if attempt == 1 {
@@ -214,16 +216,16 @@ func (r *rig) due(t *testing.T, seq uint64) {
 		t.Fatal("no receipt")
 	}
 	have.RetryAt = time.Now()
-	r.put(t, seq, have)
+	r.put(t.Context(), t, seq, have)
 }
 
-func (r *rig) put(t *testing.T, seq uint64, receipt Receipt) {
+func (r *rig) put(ctx context.Context, t *testing.T, seq uint64, receipt Receipt) {
 	t.Helper()
 	value, err := json.Marshal(receipt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.receipts.Put(t.Context(), keyOf(seq), value); err != nil {
+	if _, err := r.receipts.Put(ctx, keyOf(seq), value); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -237,7 +239,7 @@ func TestProcessEarlyRedelivery(t *testing.T) {
 	seq := rig.publish(t, oneObject)
 	d := rig.receive(t)
 	pending := Receipt{Outcome: Pending, Attempts: 2, StreamTime: d.Time, RetryAt: time.Now().Add(time.Hour)}
-	rig.put(t, seq, pending)
+	rig.put(t.Context(), t, seq, pending)
 	s := rig.lane.process(t.Context(), t.Context(), d)
 	if s.Action != Retry || s.Delay > time.Hour || s.Delay < time.Hour-time.Minute || calls.Load() != 0 {
 		t.Errorf("settled as %+v after %d calls", s, calls.Load())
@@ -247,7 +249,7 @@ func TestProcessEarlyRedelivery(t *testing.T) {
 	}
 	// A little early is in time: a restart of the server rounds.
 	pending.RetryAt = time.Now().Add(earlySlack - 500*time.Millisecond)
-	rig.put(t, seq, pending)
+	rig.put(t.Context(), t, seq, pending)
 	if s := rig.lane.process(t.Context(), t.Context(), d); s.Action != Ack || calls.Load() != 1 {
 		t.Errorf("settled as %+v after %d calls", s, calls.Load())
 	}
@@ -264,14 +266,14 @@ func TestProcessEarlierStream(t *testing.T) {
 	rig := newRig(t, setup{warm: w})
 	seq := rig.publish(t, oneObject)
 	d := rig.receive(t)
-	rig.put(t, seq, Receipt{Outcome: DeadLettered, StreamTime: d.Time.Add(-time.Hour), RetryAt: time.Now().Add(time.Hour), Attempts: 7})
+	rig.put(t.Context(), t, seq, Receipt{Outcome: DeadLettered, StreamTime: d.Time.Add(-time.Hour), RetryAt: time.Now().Add(time.Hour), Attempts: 7})
 	if s := rig.lane.process(t.Context(), t.Context(), d); s.Action != Ack || calls.Load() != 1 {
 		t.Errorf("settled as %+v after %d calls", s, calls.Load())
 	}
 	if r, _ := rig.receipt(t, seq); r.Outcome != Warm || r.Attempts != 1 {
 		t.Errorf("receipt %+v", r)
 	}
-	rig.put(t, seq, Receipt{Outcome: Pending, StreamTime: d.Time.Add(time.Hour)})
+	rig.put(t.Context(), t, seq, Receipt{Outcome: Pending, StreamTime: d.Time.Add(time.Hour)})
 	if s := rig.lane.process(t.Context(), t.Context(), d); s.Action != Abandon || calls.Load() != 1 {
 		t.Errorf("outlived: settled as %+v after %d calls", s, calls.Load())
 	}
@@ -288,8 +290,8 @@ func TestProcessLoserFollows(t *testing.T) {
 			var rig *rig
 			var seq uint64
 			var at time.Time
-			rig = newRig(t, setup{warm: func(context.Context, context.Context, prestage.Request, *prestage.Progress) prestage.Report {
-				rig.put(t, seq, Receipt{Cluster: testCluster, Outcome: DeadLettered, Reason: outcome.NotFound, Attempts: 8, StreamTime: at})
+			rig = newRig(t, setup{warm: func(ctx, _ context.Context, _ prestage.Request, _ *prestage.Progress) prestage.Report {
+				rig.put(ctx, t, seq, Receipt{Cluster: testCluster, Outcome: DeadLettered, Reason: outcome.NotFound, Attempts: 8, StreamTime: at})
 				return report
 			}})
 			seq = rig.publish(t, oneObject)

@@ -15,6 +15,10 @@ import (
 // told by then is delivered again, and its receipt makes that a no-op.
 const settleTimeout = 10 * time.Second
 
+// settleTry bounds one request: what was written to a connection that was about
+// to break is never answered.
+const settleTry = 3 * time.Second
+
 // requester is nats.Conn's half that settling needs.
 type requester interface {
 	RequestWithContext(ctx context.Context, subject string, data []byte) (*nats.Msg, error)
@@ -41,7 +45,9 @@ func settle(ctx context.Context, nc requester, d *delivery, s Settlement, log *s
 	defer cancel()
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(time.Second))
 	err := backoff.Retry(func() error {
-		_, err := nc.RequestWithContext(ctx, d.msg.Reply(), []byte(body))
+		try, cancel := context.WithTimeout(ctx, settleTry)
+		defer cancel()
+		_, err := nc.RequestWithContext(try, d.msg.Reply(), []byte(body))
 		if errors.Is(err, nats.ErrNoResponders) { // the consumer is gone
 			return backoff.Permanent(err)
 		}

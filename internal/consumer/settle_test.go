@@ -172,9 +172,13 @@ func TestSettleIsBounded(t *testing.T) {
 func TestSettleTriesAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := &conn{answer: func(_ context.Context, n int) error {
-			if n < 3 {
-				return errors.New("lost")
+		c := &conn{answer: func(ctx context.Context, n int) error {
+			switch n {
+			case 1:
+				return errors.New("refused")
+			case 2: // lost with its connection
+				<-ctx.Done()
+				return ctx.Err()
 			}
 			return nil
 		}}

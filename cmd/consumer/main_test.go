@@ -1,0 +1,310 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/prestage/prestage/internal/app"
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/natstest"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("os/signal.loop"), // once started, it stays
+	)
+}
+
+// program runs the program in this process.
+func program(environ []string, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(args, world{environ: environ, stdout: &out, stderr: &errs})
+	return code, out.String(), errs.String()
+}
+
+// oneLine checks that stderr is one line for people.
+func oneLine(t *testing.T, stderr, want string) {
+	t.Helper()
+	if !strings.HasPrefix(stderr, "prestage: ") || strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, "\n") {
+		t.Errorf("not one line: %q", stderr)
+	}
+	if !strings.Contains(stderr, want) {
+		t.Errorf("%q does not say %q", stderr, want)
+	}
+	if strings.Contains(stderr, "hush") {
+		t.Errorf("a secret: %q", stderr)
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--help"}, {"publish", "--help"}, {"run", "--help"}, {"--version"}} {
+		code, stdout, stderr := program(nil, args...)
+		if code != exitDone || stderr != "" || strings.TrimSpace(stdout) == "" {
+			t.Errorf("%q: %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+	if _, stdout, _ := program(nil, "--version"); strings.TrimSpace(stdout) != version() || strings.Count(stdout, "\n") != 1 {
+		t.Errorf("--version: %q", stdout)
+	}
+	_, stdout, _ := program(nil, "--help")
+	for _, command := range []string{"run", "dev", "publish", "lotasim"} {
+		if !strings.Contains(stdout, "\n  "+command) {
+			t.Errorf("--help does not name %s:\n%s", command, stdout)
+		}
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args    []string
+		environ []string
+		want    string
+	}{
+		{[]string{"nonsense"}, nil, "nonsense"},
+		{[]string{"--nonsense"}, nil, "--nonsense"},
+		{[]string{"two\nlines"}, nil, "two lines"},
+		{[]string{"run", "--nonsense"}, nil, "--nonsense"},
+		{[]string{"publish", "s3://ckpt/a", "--kind", "x"}, nil, "--kind"},
+		{[]string{"publish", "s3://ckpt/a", "--timeout", "soon"}, nil, "soon"},
+		{[]string{"publish", "s3://ckpt/a", "--output", "yaml"}, nil, "--output"},
+		{[]string{"publish", "s3://ckpt/a", "s3://ckpt/b"}, nil, "s3://ckpt/b"},
+		{[]string{"publish"}, nil, "name a URI or a --manifest"},
+		{[]string{"publish", "s3://ckpt/a", "--manifest", "s3://ckpt/m"}, nil, "name a URI or a --manifest"},
+		{[]string{"publish", "/tmp/a"}, nil, "malformed"},
+		{[]string{"publish", "s3://id:hush@ckpt/a"}, nil, "credentials"},
+		{[]string{"publish", "s3://ckpt/"}, nil, "bucket"},
+		{[]string{"publish", "s3://ckpt/a", "--subject", "a b"}, nil, "cannot be published to"},
+		{[]string{"publish", "s3://ckpt/a"}, []string{"PRESTAGE_CHECKPOINT_SUBJECTS=a.*"}, "--subject"},
+		{[]string{"publish", "s3://ckpt/a"}, []string{"NATS_URL=nats://u:hush@"}, "NATS_URL: want"},
+		{[]string{"run"}, []string{"LOTA_ENDPOINT=https://cwobject.com"}, `LOTA_ENDPOINT="https://cwobject.com": the primary endpoint`},
+		{nil, []string{"LOTA_ENDPOINT=http://s3.test"}, `LOTA_ENDPOINT="http://s3.test": not known to be LOTA`},
+		{nil, []string{"PRESTAGE_DRY_RUN=true"}, "PRESTAGE_DRY_RUN"},
+		{nil, []string{"PRESTAGE_GATEWAY_TOKENS=hush"}, "PRESTAGE_GATEWAY_TOKENS: not in this version"},
+		{nil, []string{"PRESTAGE_CONCURRENCY=many"}, `PRESTAGE_CONCURRENCY="many": want a whole number`},
+	} {
+		t.Run(strings.Join(slices.Concat(tt.environ, tt.args), " "), func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := program(tt.environ, tt.args...)
+			if code != exitUsage || stdout != "" {
+				t.Errorf("exit %d, %q", code, stdout)
+			}
+			if tt.want == "malformed" { // the decoder's own words
+				tt.want = "s3://"
+			}
+			oneLine(t, stderr, tt.want)
+		})
+	}
+}
+
+func TestBusyPort(t *testing.T) {
+	t.Parallel()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	code, _, stderr := program([]string{"PRESTAGE_HTTP_ADDR=" + l.Addr().String()}, "run")
+	if code != exitUsage {
+		t.Errorf("exit %d", code)
+	}
+	oneLine(t, stderr, "PRESTAGE_HTTP_ADDR=")
+}
+
+func TestLaterCommands(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"replay", "warm", "plan", "wait", "status", "pause", "resume", "dlq", "reconcile", "gateway", "doctor"} {
+		code, stdout, stderr := program(nil, command, "--help", "x")
+		if code != exitUsage || stdout != "" {
+			t.Errorf("%s: exit %d, %q", command, code, stdout)
+		}
+		oneLine(t, stderr, command+": not in this version")
+	}
+}
+
+func TestExit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{nil, exitDone},
+		{errors.New("x"), exitFailed},
+		{fmt.Errorf("wrapped: %w", &app.SettingError{Name: "X", Want: "y"}), exitUsage},
+		{fmt.Errorf("wrapped: %w", &exitError{exitTimeout, errors.New("late")}), exitTimeout},
+	} {
+		var errs bytes.Buffer
+		if got := (world{stderr: &errs}).exit(tt.err); got != tt.want {
+			t.Errorf("%v: exit %d", tt.err, got)
+		}
+		if tt.err != nil {
+			oneLine(t, errs.String(), tt.err.Error())
+		}
+	}
+	if cause := errors.New("x"); !errors.Is(&exitError{1, cause}, cause) {
+		t.Error("the cause is lost")
+	}
+}
+
+func TestLogger(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{"": `{"time":`, "json": `{"time":`, "text": "time="} {
+		var errs bytes.Buffer
+		log := (world{stderr: &errs}).logger(app.Config{LogFormat: format})
+		log.Debug("quiet")
+		log.Info("loud")
+		if got := errs.String(); !strings.HasPrefix(got, want) || strings.Contains(got, "quiet") {
+			t.Errorf("%q: %q", format, got)
+		}
+	}
+}
+
+// stream is a server with the stream EVENTS.
+func stream(t *testing.T) (jetstream.JetStream, []string) {
+	t.Helper()
+	srv := natstest.Start(t)
+	js := srv.JetStream(t)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	return js, []string{"NATS_URL=" + srv.URL()}
+}
+
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	js, environ := stream(t)
+	for i, tt := range []struct {
+		args          []string
+		subject, body string
+	}{
+		{[]string{"s3://ckpt/a"}, "events.checkpoint.written", `"source":"/prestage/publish"`},
+		{[]string{"s3://ckpt/run-7/", "--run", "run-7", "--step", "0", "--complete"}, "events.checkpoint.written.run-7", `"step":0,"complete":true`},
+		{[]string{"s3://models/m/", "--model", "llama", "--model-version", "3"}, "events.model.published.llama", `"type":"ai.model.published.v1"`},
+		{[]string{"s3://models/m/", "--kind", "model"}, "events.model.published", `"type":"ai.model.published.v1"`},
+		{[]string{"--manifest", "s3://ckpt/list.json", "--subject", "events.other"}, "events.other", `"manifest":"s3://ckpt/list.json"`},
+		{[]string{"s3://ckpt/a", "--id", "mine", "--source", "/me"}, "events.checkpoint.written", `"source":"/me","id":"mine"`},
+	} {
+		code, stdout, stderr := program(environ, append([]string{"publish"}, tt.args...)...)
+		seq := uint64(i + 1)
+		if code != exitDone || stderr != "" || !strings.HasPrefix(stdout, "stored ") || !strings.HasSuffix(stdout, fmt.Sprintf(" as EVENTS/%d\n", seq)) {
+			t.Errorf("%q: exit %d, %q, %q", tt.args, code, stdout, stderr)
+			continue
+		}
+		s, err := js.Stream(t.Context(), "EVENTS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.GetMsg(t.Context(), seq)
+		if err != nil || m.Subject != tt.subject || !strings.Contains(string(m.Data), tt.body) {
+			t.Errorf("%q: on %s: %s, %v", tt.args, m.Subject, m.Data, err)
+		}
+	}
+	code, stdout, _ := program(environ, "publish", "s3://ckpt/a", "--id", "mine", "--source", "/me", "--output", "json")
+	var sent struct {
+		ID        string `json:"event_id"`
+		Seq       uint64 `json:"stream_seq"`
+		Duplicate bool   `json:"duplicate"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &sent); err != nil || code != exitDone || sent.ID != "mine" || sent.Seq != 6 || !sent.Duplicate {
+		t.Errorf("again: exit %d, %s, %v", code, stdout, err)
+	}
+	// A list with spaces, as people write it.
+	if code, stdout, stderr := program(append(environ, "PRESTAGE_CHECKPOINT_SUBJECTS= events.x , events.y"), "publish", "s3://ckpt/a"); code != exitDone {
+		t.Errorf("spaces: exit %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestPublishFails(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	environ := []string{"NATS_URL=" + strings.Replace(srv.URL(), "nats://", "nats://u:hush@", 1)}
+	code, stdout, stderr := program(environ, "publish", "s3://ckpt/a")
+	if code != exitFailed || stdout != "" {
+		t.Errorf("no stream: exit %d, %q", code, stdout)
+	}
+	oneLine(t, stderr, `no stream takes the subject "events.checkpoint.written"`)
+
+	js := srv.JetStream(t)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"events.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr = program(environ, "publish", "s3://ckpt/a")
+	if code != exitFailed {
+		t.Errorf("another stream: exit %d", code)
+	}
+	oneLine(t, stderr, "belongs to the stream OTHER")
+
+	code, _, stderr = program(append(environ, "PRESTAGE_STREAM=OTHER"), "publish", "s3://ckpt/a", "--wait")
+	if code != exitFailed {
+		t.Errorf("nobody writes receipts: exit %d", code)
+	}
+	oneLine(t, stderr, "there are no receipts to wait for")
+
+	srv.Stop()
+	code, stdout, stderr = program(environ, "publish", "s3://ckpt/a")
+	if code != exitFailed || stdout != "" {
+		t.Errorf("no server: exit %d, %q", code, stdout)
+	}
+	oneLine(t, stderr, "is NATS_URL right?")
+}
+
+func TestPublishWaits(t *testing.T) {
+	t.Parallel()
+	js, environ := stream(t)
+	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: app.ReceiptsBucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt := func(id string, seq uint64, r consumer.Receipt) {
+		value, err := json.Marshal(r)
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := kv.Put(context.Background(), consumer.ReceiptKey("default", id, "/s", "EVENTS", seq), value); err != nil {
+			t.Error(err)
+		}
+	}
+	for i, tt := range []struct {
+		name           string
+		receipt        consumer.Receipt
+		code           int
+		stdout, stderr string
+	}{
+		{"warm", consumer.Receipt{Outcome: consumer.Warm, Verdict: outcome.Accepted, Bytes: 9}, exitDone, "warm (accepted): ", ""},
+		{"skipped", consumer.Receipt{Outcome: consumer.Skipped, Reason: outcome.TooSmall}, exitDone, "skipped: too_small\n", ""},
+		{"dead", consumer.Receipt{Outcome: consumer.DeadLettered, Reason: outcome.NotFound, Error: "no such key"}, exitFailed, "", "dead-lettered as not_found: no such key"},
+		{"pending", consumer.Receipt{Outcome: consumer.Pending, Error: "no luck yet"}, exitTimeout, "", `not warm after 200ms; last error: "no luck yet"`},
+	} {
+		receipt(tt.name, uint64(i+1), tt.receipt) // it is there already, which a fast daemon does too
+		timeout := "20s"
+		if tt.code == exitTimeout {
+			timeout = "200ms"
+		}
+		begun := time.Now()
+		code, stdout, stderr := program(environ, "publish", "s3://ckpt/a", "--id", tt.name, "--source", "/s", "--wait", "--timeout", timeout)
+		if code != tt.code || !strings.HasPrefix(stdout, tt.stdout) || (tt.stdout == "") != (stdout == "") || time.Since(begun) > 15*time.Second {
+			t.Errorf("%s: exit %d, %q", tt.name, code, stdout)
+		}
+		if tt.stderr == "" {
+			if stderr != "" {
+				t.Errorf("%s: %q", tt.name, stderr)
+			}
+			continue
+		}
+		oneLine(t, stderr, tt.stderr)
+	}
+}
