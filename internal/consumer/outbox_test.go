@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,6 +186,33 @@ func (r *rig) timeOf(t *testing.T, seq uint64) time.Time {
 		t.Fatal(err)
 	}
 	return m.Time
+}
+
+// closing refuses the first message as a store does that is being closed.
+type closing struct {
+	jetstream.JetStream
+	refused atomic.Bool
+}
+
+func (c *closing) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if !c.refused.Swap(true) {
+		return nil, &jetstream.APIError{Code: 503, ErrorCode: 10077, Description: "store closed"}
+	}
+	return c.JetStream.PublishMsg(ctx, m, opts...)
+}
+
+// TestOutboxServerStops: a server that stops answers like a full one. That must
+// not cost the result.
+func TestOutboxServerStops(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t, setup{})
+	rig.lane.outbox.js = &closing{JetStream: rig.js}
+	if err := rig.lane.outbox.sendResult(t.Context(), testDelivery(nil, nil), testReceipt(Warm)); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, rig.results); n != 1 {
+		t.Errorf("%d results", n)
+	}
 }
 
 // TestOutboxFullResults: results hold nothing up.

@@ -353,6 +353,14 @@ func TestProcessInterrupted(t *testing.T) {
 	if s := rig.lane.cutShort(t.Context(), t.Context(), &delivery{}, errInterrupted); s.Action != Retry || s.Delay != oddPause {
 		t.Errorf("settled as %+v", s)
 	}
+	// A message of a consumer that is gone is not even given back.
+	ctx, abandon := context.WithCancelCause(t.Context())
+	abandon(ErrGone)
+	for _, ends := range [][2]context.Context{{ctx, t.Context()}, {t.Context(), ctx}} {
+		if s := rig.lane.cutShort(ends[0], ends[1], &delivery{}, errInterrupted); s.Action != Abandon {
+			t.Errorf("settled as %+v", s)
+		}
+	}
 }
 
 // TestProcessCut: the drain is over before the receipt could be written.

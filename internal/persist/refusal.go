@@ -42,12 +42,10 @@ func TooLarge(err error) bool {
 }
 
 func code(err error) jetstream.ErrorCode {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode
 	}
-	var js jetstream.JetStreamError
-	if errors.As(err, &js) && js.APIError() != nil {
+	if js, ok := errors.AsType[jetstream.JetStreamError](err); ok && js.APIError() != nil {
 		return js.APIError().ErrorCode
 	}
 	return 0
