@@ -214,7 +214,7 @@ func TestReadySaysWhyNot(t *testing.T) {
 
 	l, err = lc.Listen(t.Context(), "tcp", addr)
 	if err != nil {
-		t.Skipf("the port is taken: %v", err)
+		t.Fatalf("somebody took the port: %v", err)
 	}
 	defer l.Close()
 	d.ready(t, http.StatusOK, "ok")

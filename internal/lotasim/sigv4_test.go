@@ -134,7 +134,7 @@ func FuzzSignature(f *testing.F) {
 	f.Fuzz(func(t *testing.T, authorization, date, target string) {
 		r, err := http.NewRequest(http.MethodHead, "http://ckpt.cwlota.com"+target, nil)
 		if err != nil {
-			t.Skip()
+			return // no server would see it
 		}
 		r.Header.Set("Authorization", authorization)
 		r.Header.Set("X-Amz-Date", date)
