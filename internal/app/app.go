@@ -120,16 +120,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 	})
 	defer stopped()
 
-	probing, stopProbing := context.WithCancel(context.WithoutCancel(fetch)) // fills under way still want the gate
-	probed := make(chan struct{})
-	go func() {
-		defer close(probed)
-		_ = lota.endpoint.Run(probing)
-	}()
-	defer func() {
-		stopProbing()
-		<-probed
-	}()
+	defer lota.watch(context.WithoutCancel(fetch))() // fills under way still want the gate
 
 	var names []string
 	for _, l := range cfg.lanes() {

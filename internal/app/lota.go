@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -58,17 +57,37 @@ func newLOTA(cfg Config, d Deps) (*lota, error) {
 	return l, nil
 }
 
-// warmer is what the lanes use.
-func (l *lota) warmer(cfg Config, ledger dedupe.Ledger, log *slog.Logger) (*prestage.Warmer, error) {
+// watch keeps an eye on the endpoint until the function that it returns is
+// called.
+func (l *lota) watch(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = l.endpoint.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// planner is what expands requests.
+func (l *lota) planner(cfg Config, log *slog.Logger) (*prestage.Planner, error) {
 	buckets, err := prestage.ParseBuckets(cfg.Buckets)
 	if err != nil {
 		return nil, &SettingError{Name: "PRESTAGE_BUCKETS", Want: err.Error()}
 	}
-	planner, err := prestage.NewPlanner(prestage.PlannerConfig{
+	return prestage.NewPlanner(prestage.PlannerConfig{
 		Store: l.store, Guard: l.guard, Buckets: buckets, MinBytes: cfg.MinBytes, Log: log,
 	})
+}
+
+// warmer is what the lanes, and warm, use.
+func (l *lota) warmer(cfg Config, ledger dedupe.Ledger, log *slog.Logger) (*prestage.Warmer, error) {
+	planner, err := l.planner(cfg, log)
 	if err != nil {
-		return nil, fmt.Errorf("planner: %w", err)
+		return nil, err
 	}
 	return prestage.NewWarmer(prestage.WarmerConfig{
 		Store: l.store, Planner: planner, Guard: l.guard, Ledger: ledger,

@@ -17,7 +17,7 @@ const maxEmptyPages = 100
 func (w *walk) prefix(ctx context.Context) error {
 	prefix := w.req.Prefix
 	switch {
-	case prefix.Key == "":
+	case prefix.Key == "" && !w.req.WholeBucket:
 		return &outcome.Error{
 			Op: "plan", Ref: prefix, Class: outcome.Permanent, Reason: outcome.Unsupported,
 			Err: errors.New("a whole bucket is not made hot by an event"),
@@ -28,7 +28,7 @@ func (w *walk) prefix(ctx context.Context) error {
 			Err: errors.New(`a prefix ends in "/"`),
 		}
 	}
-	if err := w.check(prefix); err != nil {
+	if err := w.checkPrefix(prefix); err != nil {
 		return err
 	}
 
@@ -39,7 +39,7 @@ func (w *walk) prefix(ctx context.Context) error {
 				continue // a marker of a folder, no object of anybody
 			}
 			shards.saw(a.Key)
-			if isIndex(a) {
+			if isIndex(a) && !w.req.NoIndex {
 				if err := w.readIndex(ctx, &shards, a.Ref); err != nil {
 					return err
 				}
@@ -63,6 +63,14 @@ func (w *walk) prefix(ctx context.Context) error {
 		w.incomplete("%s", text)
 	}
 	return nil
+}
+
+// checkPrefix is check for what may be a whole bucket.
+func (w *walk) checkPrefix(prefix object.Ref) error {
+	if prefix.Key == "" {
+		prefix.Key = "/" // any key does
+	}
+	return w.check(prefix)
 }
 
 // pages calls use with one page after the other, and reads the next one

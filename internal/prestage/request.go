@@ -18,10 +18,26 @@ type Request struct {
 	TotalObjects int64 // announced number of keys, 0: not announced
 	TotalBytes   int64 // announced bytes, 0: not announced
 
+	WholeBucket bool // a person asked for a prefix that is a whole bucket
+	NoIndex     bool // listed index files are not read
+
 	RewarmBefore  time.Time // records older than it do not count
 	EventTime     time.Time // the stream's timestamp; zero when there is no event
 	Seen          time.Time // when this process received it
 	MissingIsGone bool      // a 404 is final and a skip: an old event, or a replay
+
+	// Observe, unless nil, is told what became of each object, by many
+	// goroutines at once.
+	Observe func(Result)
+}
+
+// Result is what became of one object.
+type Result struct {
+	object.Ref
+	Outcome string         // filled, already_warm, skipped or failed
+	Reason  outcome.Reason // why it was skipped or failed
+	Bytes   int64          // 0 when unknown
+	Err     error          // of a failed one
 }
 
 // Report is what became of a Request. It is complete when Problems is empty.

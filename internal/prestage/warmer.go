@@ -159,16 +159,23 @@ func (e *event) take(ctx, start, begin context.Context, i Item) error {
 // tell counts and logs what became of an item.
 func (e *event) tell(ctx context.Context, i Item, f fate) {
 	e.tally.add(i.Ref, f)
-	attrs := []slog.Attr{
-		slog.String("uri", i.Ref.String()), slog.String("outcome", f.kind()), slog.Int64("bytes", f.bytes),
+	r := Result{Ref: i.Ref, Outcome: f.kind(), Reason: f.skip, Bytes: f.bytes}
+	if f.err != nil {
+		r.Reason, r.Err = f.err.Reason, f.err
 	}
-	switch {
-	case f.err != nil:
-		attrs = append(attrs, slog.String("reason", string(f.err.Reason)), slog.Any("error", f.err))
-	case f.skip != "":
-		attrs = append(attrs, slog.String("reason", string(f.skip)))
+	attrs := []slog.Attr{
+		slog.String("uri", r.Ref.String()), slog.String("outcome", r.Outcome), slog.Int64("bytes", r.Bytes),
+	}
+	if r.Reason != "" {
+		attrs = append(attrs, slog.String("reason", string(r.Reason)))
+	}
+	if r.Err != nil {
+		attrs = append(attrs, slog.Any("error", r.Err))
 	}
 	e.log.LogAttrs(ctx, slog.LevelDebug, "object", attrs...)
+	if e.req.Observe != nil {
+		e.req.Observe(r)
+	}
 }
 
 // joined returns a context with ctx's values that ends when ctx or start does.

@@ -1,0 +1,43 @@
+package app
+
+import (
+	"context"
+
+	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+// Engine is what the daemon's lanes work with, for a command that has no lanes:
+// the same plans, limits, retries and fills.
+type Engine struct {
+	Planner *prestage.Planner
+	Warmer  *prestage.Warmer
+	// Up says whether LOTA can be reached; while it cannot, work waits.
+	Up func() bool
+
+	stop []func()
+}
+
+// NewEngine makes an Engine that remembers in ledger. It must be closed.
+func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger) (*Engine, error) {
+	l, err := newLOTA(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{Up: l.endpoint.Up}
+	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
+		return nil, err
+	}
+	if e.Warmer, err = l.warmer(cfg, ledger, deps.Log); err != nil {
+		return nil, err
+	}
+	e.stop = []func(){l.watch(ctx), l.close}
+	return e, nil
+}
+
+// Close ends what the Engine runs.
+func (e *Engine) Close() {
+	for _, stop := range e.stop {
+		stop()
+	}
+}
