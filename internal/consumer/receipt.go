@@ -49,20 +49,13 @@ type Receipt struct {
 	Error    string             `json:"error"`
 	Failures []prestage.Failure `json:"failures"`
 
-	// Only while pending.
-	WaitingFor   Waiting   `json:"waiting_for,omitzero"`
-	FirstRefusal time.Time `json:"first_refusal,omitzero"` // since when WaitingFor holds
-	RetryAt      time.Time `json:"retry_at,omitzero"`      // an earlier redelivery is no attempt
+	// Only while pending: since when a bucket refuses us (400, 403, dead host),
+	// since when capacity is lacking (429, 503, or a store that fails for
+	// everybody), and until when an earlier redelivery is no attempt.
+	FirstRefusal time.Time `json:"first_refusal,omitzero"`
+	BusySince    time.Time `json:"busy_since,omitzero"`
+	RetryAt      time.Time `json:"retry_at,omitzero"`
 }
-
-// Waiting says what keeps an event from succeeding that is not its own fault.
-type Waiting string
-
-// What an event may wait for.
-const (
-	WaitingForBucket   Waiting = "bucket"   // it refuses us: 400, 403, dead host
-	WaitingForCapacity Waiting = "capacity" // 429, 503, or a store that fails for everybody
-)
 
 // Final says that r decides.
 func (r *Receipt) Final() bool {

@@ -39,11 +39,11 @@ type decision struct {
 	reason  outcome.Reason
 	problem *prestage.Problem // the one that decided, nil when none did
 
-	release  bool // interrupted: give the message back, count nothing
-	attempts int
-	waiting  Waiting
-	since    time.Time
-	delay    time.Duration // until the next attempt, before jitter
+	release      bool // interrupted: give the message back, count nothing
+	attempts     int
+	refusedSince time.Time     // a bucket refuses us, zero: none does
+	busySince    time.Time     // throttled, or a store that fails for everybody
+	delay        time.Duration // until the next attempt, before jitter
 }
 
 // The contract's schedule of attempts: 8 of them span about half an hour.
@@ -60,12 +60,13 @@ const (
 // decide says what becomes of an event after an attempt. It is pure: held is
 // the receipt before the attempt (zero when there was none).
 func decide(held Receipt, report prestage.Report, p Policy, now time.Time) decision {
-	d := decision{attempts: held.Attempts, waiting: waitsFor(report.Problems)}
-	if d.waiting != "" {
-		d.since = now
-		if held.WaitingFor == d.waiting && !held.FirstRefusal.IsZero() {
-			d.since = held.FirstRefusal
-		}
+	d := decision{attempts: held.Attempts}
+	refused, busy := waits(report.Problems)
+	if refused || (busy && !held.FirstRefusal.IsZero()) { // a busy store does not say that the refusal is over
+		d.refusedSince = firstOf(held.FirstRefusal, now)
+	}
+	if busy {
+		d.busySince = firstOf(held.BusySince, now)
 	}
 	counted := len(report.Problems) == 0
 	for i := range report.Problems {
@@ -106,7 +107,7 @@ func decide(held Receipt, report prestage.Report, p Policy, now time.Time) decis
 	case report.Objects.Filled+report.Objects.AlreadyWarm > 0:
 		d.final = Warm
 	default:
-		d.final, d.reason = Skipped, mostSkips(report.Skips)
+		d.final, d.reason = Skipped, MostSkips(report.Skips)
 	}
 	return d
 }
@@ -114,17 +115,18 @@ func decide(held Receipt, report prestage.Report, p Policy, now time.Time) decis
 // judge says whether one problem is final, with which reason, and if not, how
 // long to wait.
 func judge(pr *prestage.Problem, d decision, p Policy, now time.Time) (reason outcome.Reason, final bool, delay time.Duration) {
-	waited := now.Sub(d.since)
 	switch pr.Class {
 	case outcome.Permanent:
 		return pr.Reason, true, 0
 	case outcome.Refused:
+		waited := now.Sub(d.refusedSince)
 		if waited >= p.GiveUpAfter {
 			return pr.Reason, true, 0
 		}
 		return "", false, min(clamp(waited, minBucketWait, maxBucketWait), p.GiveUpAfter-waited)
 	case outcome.Throttled, outcome.Transient:
-		if waited >= p.GiveUpAfter && pr.BucketServedAt.After(d.since) {
+		waited := now.Sub(d.busySince)
+		if waited >= p.GiveUpAfter && pr.BucketServedAt.After(d.busySince) {
 			return outcome.FillFailed, true, 0
 		}
 		return "", false, clamp(waited, minCapacityWait, maxCapacityWait)
@@ -138,18 +140,26 @@ func judge(pr *prestage.Problem, d decision, p Policy, now time.Time) (reason ou
 	}
 }
 
-// waitsFor says what the event waits for, a refusing bucket before a busy one.
-func waitsFor(problems []prestage.Problem) Waiting {
-	var w Waiting
+// waits says what keeps the event from succeeding that is not its own fault: a
+// bucket that refuses us, or a lack of capacity. An endpoint that cannot be
+// reached at all says nothing of either.
+func waits(problems []prestage.Problem) (refused, busy bool) {
 	for i := range problems {
 		switch problems[i].Class {
 		case outcome.Refused:
-			return WaitingForBucket
+			refused = true
 		case outcome.Throttled, outcome.Transient:
-			w = WaitingForCapacity
+			busy = true
 		}
 	}
-	return w
+	return refused, busy
+}
+
+func firstOf(earlier, now time.Time) time.Time {
+	if earlier.IsZero() {
+		return now
+	}
+	return earlier
 }
 
 // worstOpen is the problem that a pending receipt tells of.
@@ -163,9 +173,9 @@ func worstOpen(problems []prestage.Problem) *prestage.Problem {
 	return worst
 }
 
-// mostSkips is the reason of most skipped objects; of equals, the first of the
+// MostSkips is the reason of most skipped objects; of equals, the first of the
 // vocabulary.
-func mostSkips(skips map[outcome.Reason]int) outcome.Reason {
+func MostSkips(skips map[outcome.Reason]int) outcome.Reason {
 	best := outcome.NotActionable
 	n := 0
 	for _, r := range outcome.SkipReasons() {

@@ -31,8 +31,8 @@ func TestDecide(t *testing.T) {
 		Reason   outcome.Reason
 		Release  bool
 		Attempts int
-		Waiting  Waiting
-		Since    time.Time
+		Refused  time.Time // since
+		Busy     time.Time // since
 		Delay    time.Duration
 	}
 	tests := map[string]struct {
@@ -101,61 +101,71 @@ func TestDecide(t *testing.T) {
 
 		"refused: first time": {
 			report: prestage.Report{Problems: problems{refused}},
-			want:   want{Waiting: WaitingForBucket, Since: now, Delay: 15 * time.Second},
+			want:   want{Refused: now, Delay: 15 * time.Second},
 		},
 		"refused for a minute": {
-			held:   Receipt{WaitingFor: WaitingForBucket, FirstRefusal: now.Add(-time.Minute)},
+			held:   Receipt{FirstRefusal: now.Add(-time.Minute)},
 			report: prestage.Report{Problems: problems{badRequest}},
-			want:   want{Waiting: WaitingForBucket, Since: now.Add(-time.Minute), Delay: time.Minute},
+			want:   want{Refused: now.Add(-time.Minute), Delay: time.Minute},
 		},
 		"refused for an hour": {
-			held:   Receipt{WaitingFor: WaitingForBucket, FirstRefusal: now.Add(-time.Hour)},
+			held:   Receipt{FirstRefusal: now.Add(-time.Hour)},
 			report: prestage.Report{Problems: problems{refused}},
-			want:   want{Waiting: WaitingForBucket, Since: now.Add(-time.Hour), Delay: 5 * time.Minute},
+			want:   want{Refused: now.Add(-time.Hour), Delay: 5 * time.Minute},
 		},
 		"refused: the last wait ends when the patience does": {
-			held:   Receipt{WaitingFor: WaitingForBucket, FirstRefusal: now.Add(-24*time.Hour + time.Second)},
+			held:   Receipt{FirstRefusal: now.Add(-24*time.Hour + time.Second)},
 			report: prestage.Report{Problems: problems{refused}},
-			want:   want{Waiting: WaitingForBucket, Since: now.Add(-24*time.Hour + time.Second), Delay: time.Second},
+			want:   want{Refused: now.Add(-24*time.Hour + time.Second), Delay: time.Second},
 		},
 		"refused for too long": {
-			held:   Receipt{WaitingFor: WaitingForBucket, FirstRefusal: now.Add(-24 * time.Hour)},
+			held:   Receipt{FirstRefusal: now.Add(-24 * time.Hour)},
 			report: prestage.Report{Problems: problems{refused}},
-			want:   want{Final: DeadLettered, Reason: outcome.Forbidden, Waiting: WaitingForBucket, Since: now.Add(-24 * time.Hour)},
+			want:   want{Final: DeadLettered, Reason: outcome.Forbidden, Refused: now.Add(-24 * time.Hour)},
 		},
 		"refusals start anew after a time of overload": {
-			held:   Receipt{WaitingFor: WaitingForCapacity, FirstRefusal: now.Add(-48 * time.Hour)},
+			held:   Receipt{BusySince: now.Add(-48 * time.Hour)},
 			report: prestage.Report{Problems: problems{refused}},
-			want:   want{Waiting: WaitingForBucket, Since: now, Delay: 15 * time.Second},
+			want:   want{Refused: now, Delay: 15 * time.Second},
+		},
+		"throttling in between does not end a refusal": {
+			held:   Receipt{FirstRefusal: now.Add(-time.Hour), BusySince: now.Add(-time.Minute)},
+			report: prestage.Report{Problems: problems{throttled}},
+			want:   want{Refused: now.Add(-time.Hour), Busy: now.Add(-time.Minute), Delay: time.Minute},
+		},
+		"another answer does": {
+			held:   Receipt{FirstRefusal: now.Add(-time.Hour)},
+			report: prestage.Report{Problems: problems{missing}},
+			want:   want{Attempts: 1, Delay: time.Second},
 		},
 		"an own failure beside a refusal counts, and sets no shorter wait": {
 			report: prestage.Report{Problems: problems{failed, refused}},
-			want:   want{Attempts: 1, Waiting: WaitingForBucket, Since: now, Delay: 15 * time.Second},
+			want:   want{Attempts: 1, Refused: now, Delay: 15 * time.Second},
 		},
 
 		"throttled": {
 			report: prestage.Report{Problems: problems{throttled}},
-			want:   want{Waiting: WaitingForCapacity, Since: now, Delay: 2 * time.Second},
+			want:   want{Busy: now, Delay: 2 * time.Second},
 		},
 		"throttled: what the server asks for": {
 			report: prestage.Report{Problems: problems{{Class: outcome.Throttled, Reason: outcome.FillFailed, RetryAfter: 40 * time.Second}}},
-			want:   want{Waiting: WaitingForCapacity, Since: now, Delay: 40 * time.Second},
+			want:   want{Busy: now, Delay: 40 * time.Second},
 		},
 		"throttled for days like everybody": {
-			held:   Receipt{WaitingFor: WaitingForCapacity, FirstRefusal: now.Add(-72 * time.Hour)},
+			held:   Receipt{BusySince: now.Add(-72 * time.Hour)},
 			report: prestage.Report{Problems: problems{throttled}},
-			want:   want{Waiting: WaitingForCapacity, Since: now.Add(-72 * time.Hour), Delay: time.Minute},
+			want:   want{Busy: now.Add(-72 * time.Hour), Delay: time.Minute},
 		},
 		"throttled for a day while others are served": {
-			held: Receipt{WaitingFor: WaitingForCapacity, FirstRefusal: now.Add(-24 * time.Hour)},
+			held: Receipt{BusySince: now.Add(-24 * time.Hour)},
 			report: prestage.Report{Problems: problems{{
 				Class: outcome.Throttled, Reason: outcome.FillFailed, BucketServedAt: now.Add(-time.Minute),
 			}}},
-			want: want{Final: DeadLettered, Reason: outcome.FillFailed, Waiting: WaitingForCapacity, Since: now.Add(-24 * time.Hour)},
+			want: want{Final: DeadLettered, Reason: outcome.FillFailed, Busy: now.Add(-24 * time.Hour)},
 		},
 		"a failing store burns no attempt": {
 			held: Receipt{Attempts: 7}, report: prestage.Report{Problems: problems{transient}},
-			want: want{Attempts: 7, Waiting: WaitingForCapacity, Since: now, Delay: 2 * time.Second},
+			want: want{Attempts: 7, Busy: now, Delay: 2 * time.Second},
 		},
 		"an unreachable endpoint burns no attempt": {
 			held: Receipt{Attempts: 7}, report: prestage.Report{Problems: problems{problem(outcome.Unreachable, "")}},
@@ -166,7 +176,7 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := decide(tt.held, tt.report, policy, now)
-			got := want{d.final, d.reason, d.release, d.attempts, d.waiting, d.since, d.delay}
+			got := want{d.final, d.reason, d.release, d.attempts, d.refusedSince, d.busySince, d.delay}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}

@@ -57,6 +57,8 @@ type Sent struct {
 	Stream    string `json:"stream"`
 	Seq       uint64 `json:"stream_seq"`
 	Duplicate bool   `json:"duplicate"` // it was there already, within the stream's window
+
+	after time.Time // the stream stored it later, as far as clocks agree
 }
 
 // Subject is below base one of the run's (or model's) own, where its name can
@@ -81,7 +83,7 @@ func Message(e Event, subject string) (*nats.Msg, error) {
 	}
 	m := nats.NewMsg(subject)
 	m.Header.Set("Content-Type", "application/cloudevents+json")
-	m.Header.Set(nats.MsgIdHdr, e.Source+"#"+e.ID)
+	m.Header.Set(nats.MsgIdHdr, messageID(e))
 	m.Data = body
 	if _, err := events.Decode(events.Message{Subject: subject, Time: time.Now(), Header: m.Header, Data: body}); err != nil {
 		return nil, err
@@ -89,8 +91,16 @@ func Message(e Event, subject string) (*nats.Msg, error) {
 	return m, nil
 }
 
+// messageID is what the stream tells duplicates by. A "#" in the source is
+// escaped, so that no two events have the same.
+func messageID(e Event) string { return strings.ReplaceAll(e.Source, "#", "%23") + "#" + e.ID }
+
+// clockSkew is how far this host's clock may be ahead of the server's.
+const clockSkew = 5 * time.Minute
+
 // Send stores e in stream and returns where.
 func Send(ctx context.Context, js jetstream.JetStream, stream string, e Event, m *nats.Msg) (Sent, error) {
+	after := time.Now().Add(-clockSkew)
 	ack, err := js.PublishMsg(ctx, m)
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
@@ -100,7 +110,13 @@ func Send(ctx context.Context, js jetstream.JetStream, stream string, e Event, m
 	case ack.Stream != stream:
 		return Sent{}, fmt.Errorf("subject %q belongs to the stream %s, not to %s: nobody consumes the event there", m.Subject, ack.Stream, stream)
 	}
-	return Sent{ID: e.ID, Source: e.Source, Subject: m.Subject, Stream: ack.Stream, Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
+	if ack.Duplicate {
+		after = time.Time{}
+	}
+	return Sent{
+		ID: e.ID, Source: e.Source, Subject: m.Subject, Stream: ack.Stream, Seq: ack.Sequence, Duplicate: ack.Duplicate,
+		after: after,
+	}, nil
 }
 
 // Await watches the receipt of s until it is final. It does not poll.
@@ -128,6 +144,9 @@ func Await(ctx context.Context, kv jetstream.KeyValue, cluster string, s Sent) (
 			var r consumer.Receipt // anew: fields that are left out must not stay from the one before
 			if err := json.Unmarshal(entry.Value(), &r); err != nil {
 				return last, fmt.Errorf("read receipt: %w", err)
+			}
+			if r.StreamTime.Before(s.after) {
+				continue // of the same sequence before the stream was made anew
 			}
 			last = r
 			if last.Final() {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
@@ -118,7 +119,7 @@ func TestSend(t *testing.T) {
 	for i, duplicate := range []bool{false, true} {
 		got, err := Send(t.Context(), js, "EVENTS", e, message(t, e, base))
 		want := Sent{ID: e.ID, Source: e.Source, Subject: base, Stream: "EVENTS", Seq: 1, Duplicate: duplicate}
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Sent{})); diff != "" || err != nil {
 			t.Errorf("%d: %v, %s", i, err, diff)
 		}
 	}
@@ -188,7 +189,7 @@ func TestAwait(t *testing.T) {
 				got <- result{r, err}
 			}()
 			<-watching.begun
-			put(consumer.Receipt{Outcome: consumer.Pending, Attempts: 1, WaitingFor: consumer.WaitingForBucket, RetryAt: time.Now()})
+			put(consumer.Receipt{Outcome: consumer.Pending, Attempts: 1, FirstRefusal: time.Now(), RetryAt: time.Now()})
 			select {
 			case r := <-got:
 				t.Fatalf("a pending one ends it: %+v", r)
@@ -200,6 +201,14 @@ func TestAwait(t *testing.T) {
 			r := <-got
 			if diff := cmp.Diff(consumer.Receipt{Outcome: o, Attempts: 2}, r.r); diff != "" || r.err != nil {
 				t.Error(r.err, diff) // nothing of the pending one is left
+			}
+			// One of a stream that was deleted since tells nothing.
+			later := sent
+			later.after = time.Now()
+			brief, end := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer end()
+			if r, err := Await(brief, watching, "c", later); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("an older receipt ended it: %+v, %v", r, err)
 			}
 			// One that is final already is found at once.
 			if r, err := Await(ctx, watching, "c", sent); err != nil || r.Outcome != o {
