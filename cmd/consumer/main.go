@@ -43,6 +43,8 @@ func (e *exitError) Unwrap() error { return e.err }
 type cli struct {
 	Run     runCmd     `cmd:"" default:"1" help:"The consumer daemon (default)."`
 	Dev     devCmd     `cmd:"" help:"The whole system in one process, nothing to install."`
+	Warm    warmCmd    `cmd:"" help:"Warm now, from a shell; no stream needed. NATS is used only when NATS_URL is set."`
+	Plan    planCmd    `cmd:"" help:"Show what would be warmed; sends no ranged HEAD."`
 	Publish publishCmd `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
 	Lotasim lotasimCmd `cmd:"" help:"The LOTA emulator alone."`
 
@@ -51,18 +53,11 @@ type cli struct {
 
 // later are the commands that this version does not have.
 var later = []string{
-	"replay", "warm", "plan", "wait", "status", "pause", "resume", "dlq", "reconcile", "gateway", "doctor",
-}
-
-// world is what a command touches besides the network.
-type world struct {
-	environ []string
-	stdout  io.Writer
-	stderr  io.Writer
+	"replay", "wait", "status", "pause", "resume", "dlq", "reconcile", "gateway", "doctor",
 }
 
 func main() {
-	os.Exit(run(os.Args[1:], world{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}))
+	os.Exit(run(os.Args[1:], world{environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 }
 
 func run(args []string, w world) int {

@@ -177,7 +177,7 @@ func (a *App) setRunning(running bool) {
 // do at the end of fetch.
 func runLanes(fetch context.Context, cfg Config, res *resources, cc consumer.Config) error {
 	group, fetch := errgroup.WithContext(fetch)
-	work, cut := drainContext(fetch, cfg.DrainTimeout)
+	work, cut := DrainContext(fetch, cfg.DrainTimeout)
 	defer cut()
 	for i, l := range cfg.lanes() {
 		lane := consumer.NewLane(l.name, l.kind, cc)
@@ -227,8 +227,8 @@ func hopeless(err error) bool {
 	return errors.As(err, &api) && api.Code >= 400 && api.Code < 500
 }
 
-// drainContext outlives fetch by timeout, then ends.
-func drainContext(fetch context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+// DrainContext outlives fetch by timeout, then ends.
+func DrainContext(fetch context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(fetch))
 	stop := context.AfterFunc(fetch, func() {
 		timer := time.NewTimer(timeout)

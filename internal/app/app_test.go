@@ -385,7 +385,7 @@ func TestDrainContext(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				fetch, stop := context.WithCancel(t.Context())
-				work, cut := drainContext(fetch, timeout)
+				work, cut := DrainContext(fetch, timeout)
 				defer cut()
 				time.Sleep(time.Hour)
 				if work.Err() != nil {
@@ -407,7 +407,7 @@ func TestDrainContext(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) { // fails when a goroutine stays behind
 			fetch, stop := context.WithCancel(t.Context())
-			work, cut := drainContext(fetch, time.Hour)
+			work, cut := DrainContext(fetch, time.Hour)
 			stop()
 			begun := time.Now()
 			cut()

@@ -14,7 +14,8 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/dev", "internal/publish", "internal/consumer",
+		"internal/app", "internal/dev", "internal/publish", "internal/consumer", "internal/prestage", "internal/dedupe",
+		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
 

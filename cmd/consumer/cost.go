@@ -1,0 +1,26 @@
+package main
+
+import "fmt"
+
+// CoreWeave's prices for object storage in dollars per GiB and month, as its
+// pricing page and its usage-based billing notes (31 October 2025) gave them.
+// An access moves an object to Hot for 7 days, then to Warm until day 30.
+const (
+	pricesOf  = "2025-10-31"
+	hotPrice  = 0.06
+	warmPrice = 0.03
+	coldPrice = 0.015
+)
+
+// dearest is what reading, or warming, one GiB costs at most over the next 30
+// days: when it would have stayed Cold. An object that is Hot costs nothing
+// more, and which tier it is in no client can see.
+const dearest = hotPrice*7/30 + warmPrice*23/30 - coldPrice
+
+// tierCost is the most that making so many bytes hot costs, in dollars.
+func tierCost(bytes int64) float64 { return float64(bytes) / (1 << 30) * dearest }
+
+func tierCostText(bytes int64) string {
+	return fmt.Sprintf("tier cost: $0 if all of it is hot already, at most $%.4f over 30 days if all of it is cold (prices of %s)",
+		tierCost(bytes), pricesOf)
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/prestage/prestage/internal/app"
+	"github.com/prestage/prestage/internal/dedupe"
+)
+
+// world is what a command touches besides the network.
+type world struct {
+	environ []string
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+// config is the configuration from the environment.
+func (w world) config() (app.Config, error) { return app.ParseConfig(w.environ) }
+
+// engine is the daemon's, for a command.
+func (w world) engine(ctx context.Context, cfg app.Config, ledger dedupe.Ledger) (*app.Engine, error) {
+	aws, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return app.NewEngine(ctx, cfg, app.Deps{Log: w.quietLogger(), Registry: prometheus.NewRegistry(), AWS: aws}, ledger)
+}
+
+// quietLogger is for commands whose output is for people: warnings only.
+func (w world) quietLogger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
