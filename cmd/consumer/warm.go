@@ -32,7 +32,7 @@ type warmCmd struct {
 type receipt struct {
 	Target   string             `json:"target"`
 	Cluster  string             `json:"cluster"`
-	Outcome  string             `json:"outcome"` // warm, skipped or failed
+	Outcome  string             `json:"outcome"` // warm, skipped, failed or interrupted
 	Reason   outcome.Reason     `json:"reason"`
 	Verdict  outcome.Verdict    `json:"verdict"`
 	Objects  prestage.Counts    `json:"objects"`
@@ -126,6 +126,9 @@ func (c warmCmd) warm(work, start context.Context, w world, cfg app.Config, engi
 			return 1
 		})
 		rec.Outcome, rec.Reason, rec.Error = "failed", worst.Reason, worst.Sample.Error()
+		if start.Err() != nil {
+			rec.Outcome = "interrupted"
+		}
 	case report.Objects.Filled+report.Objects.AlreadyWarm > 0:
 		rec.Outcome, rec.WarmAt = string(consumer.Warm), time.Now().UTC()
 	default:
@@ -148,7 +151,9 @@ func (c warmCmd) print(w world, r receipt) error {
 		fmt.Fprintf(w.stdout, "  %s: %s\n", r.Reason, r.Error)
 	}
 	for _, f := range r.Failures {
-		fmt.Fprintf(w.stdout, "  %s: %s\n", f.URI, f.Error)
+		if f.URI != "" {
+			fmt.Fprintf(w.stdout, "  %s: %s\n", f.URI, f.Error)
+		}
 	}
 	return err
 }

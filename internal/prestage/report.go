@@ -84,7 +84,11 @@ func (t *tally) fail(err error) {
 func (t *tally) problem(ref object.Ref, err *outcome.Error) {
 	r := &t.report
 	if len(r.Failures) < MaxFailures {
-		r.Failures = append(r.Failures, Failure{URI: ref.String(), Error: err.Error()})
+		f := Failure{Error: err.Error()}
+		if ref.Bucket != "" {
+			f.URI = ref.String()
+		}
+		r.Failures = append(r.Failures, f)
 	}
 	i := slices.IndexFunc(r.Problems, func(p Problem) bool { return p.Class == err.Class && p.Reason == err.Reason })
 	if i < 0 {

@@ -76,7 +76,7 @@ type Problem struct {
 
 // Failure is one failed object as the receipt names it.
 type Failure struct {
-	URI   string `json:"uri"`
+	URI   string `json:"uri"` // "" when it concerns no single object
 	Error string `json:"error"`
 }
 
