@@ -284,10 +284,10 @@ func TestPublishWaits(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"warm", consumer.Receipt{Outcome: consumer.Warm, Verdict: outcome.Accepted, Bytes: 9}, exitDone, "warm (accepted): ", ""},
-		{"skipped", consumer.Receipt{Outcome: consumer.Skipped, Reason: outcome.TooSmall}, exitDone, "skipped: too_small\n", ""},
-		{"dead", consumer.Receipt{Outcome: consumer.DeadLettered, Reason: outcome.NotFound, Error: "no such key"}, exitFailed, "", "dead-lettered as not_found: no such key"},
-		{"pending", consumer.Receipt{Outcome: consumer.Pending, Error: "no luck yet"}, exitTimeout, "", `not warm after 200ms; last error: "no luck yet"`},
+		{"warm", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Warm, Verdict: outcome.Accepted, Bytes: 9}, exitDone, "warm (accepted): ", ""},
+		{"skipped", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Skipped, Reason: outcome.TooSmall}, exitDone, "skipped: too_small\n", ""},
+		{"dead", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.DeadLettered, Reason: outcome.NotFound, Error: "no such key"}, exitFailed, "", "dead-lettered as not_found: no such key"},
+		{"pending", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending, Error: "no luck yet"}, exitTimeout, "", `not warm after 200ms; last error: "no luck yet"`},
 	} {
 		receipt(tt.name, uint64(i+1), tt.receipt) // it is there already, which a fast daemon does too
 		timeout := "20s"
