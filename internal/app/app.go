@@ -209,7 +209,7 @@ func (a *App) provision(ctx context.Context, nc *nats.Conn, js jetstream.JetStre
 		}
 		return err
 	}, backoff.WithContext(b, ctx), func(err error, wait time.Duration) {
-		a.deps.Log.LogAttrs(ctx, slog.LevelWarn, "waiting for jetstream", slog.Any("error", err), slog.Duration("retry_in", wait))
+		a.deps.Log.LogAttrs(ctx, slog.LevelWarn, "waiting for jetstream", slog.Any("error", err), slog.String("retry_in", wait.String()))
 	})
 	if ctx.Err() != nil {
 		return nil, nil

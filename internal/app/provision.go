@@ -262,7 +262,7 @@ func (p *provisioner) adopt(ctx context.Context, stream jetstream.Stream, c jets
 	}
 	if _, ours := have.Metadata[ownerMetadata]; !ours || !p.cfg.Provision {
 		p.log.LogAttrs(ctx, slog.LevelWarn, "consumer differs from the configuration and is used as it is",
-			slog.String("consumer", have.Durable), slog.Any("subjects", subjects), slog.Duration("ack_wait", have.AckWait))
+			slog.String("consumer", have.Durable), slog.Any("subjects", subjects), slog.String("ack_wait", have.AckWait.String()))
 		return c, nil
 	}
 	have.FilterSubject, have.FilterSubjects, have.AckWait = "", l.subjects, p.cfg.AckWait
@@ -271,7 +271,7 @@ func (p *provisioner) adopt(ctx context.Context, stream jetstream.Stream, c jets
 		return nil, wrap("update consumer "+have.Durable, err)
 	}
 	p.log.LogAttrs(ctx, slog.LevelInfo, "updated consumer", slog.String("consumer", have.Durable),
-		slog.Any("subjects", l.subjects), slog.Duration("ack_wait", p.cfg.AckWait))
+		slog.Any("subjects", l.subjects), slog.String("ack_wait", p.cfg.AckWait.String()))
 	return updated, nil
 }
 

@@ -137,7 +137,7 @@ func (l *Lane) postpone(ctx, start context.Context, d *delivery, key string, rev
 		return l.complete(ctx, start, d, stored)
 	}
 	l.count(stored)
-	l.tell(ctx, d, stored, slog.LevelWarn, slog.Duration("retry_in", delay))
+	l.tell(ctx, d, stored, slog.LevelWarn, slog.String("retry_in", delay.Round(time.Millisecond).String()))
 	return Settlement{Action: Retry, Delay: delay}
 }
 

@@ -107,7 +107,7 @@ func (r *Retrier) answer() {
 	defer r.mu.Unlock()
 	r.answered = time.Now()
 	if !r.since.IsZero() {
-		r.log.Info("nats answers again", slog.Duration("after", r.answered.Sub(r.since)))
+		r.log.Info("nats answers again", slog.String("after", r.answered.Sub(r.since).String()))
 		r.since = time.Time{}
 	}
 }

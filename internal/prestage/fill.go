@@ -22,6 +22,10 @@ type fill struct {
 // empty says that there was nothing to fill.
 func (f fill) empty() bool { return f.Size == 0 || f.Status == http.StatusRequestedRangeNotSatisfiable }
 
+// errMoved says that the ledger's record of an object changed between our
+// reading it and our turn to ask: look again.
+var errMoved = errors.New("the record changed meanwhile")
+
 // handle sees one item through. It holds the permit for the ledger's answer;
 // every request to the store then takes one of its own, so that nobody holds a
 // permit while waiting for somebody else.
@@ -30,34 +34,49 @@ func (e *event) handle(ctx, start context.Context, i Item, permit *Permit) (f fa
 	defer catch(e.log, i.Ref, func(err error) { f = fate{err: outcome.As(err)} })
 	begin, stop := joined(ctx, start)
 	defer stop()
+	for {
+		f, moved := e.settle(ctx, start, begin, i, permit)
+		if !moved {
+			return f
+		}
+	}
+}
 
-	rec, err := e.ledger.Get(begin, i.Ref)
+// settle decides about one item by the ledger, and does what follows.
+func (e *event) settle(ctx, start, begin context.Context, i Item, permit *Permit) (f fate, moved bool) {
+	rec, err := e.lookUp(begin, i.Ref)
 	permit.Release()
 	if errors.Is(err, dedupe.ErrNotFound) {
 		return e.fill(ctx, start, begin, i, rec.Revision)
 	}
-	if err != nil && begin.Err() != nil {
-		return fate{err: ended(begin, "look up", i.Ref)}
-	}
 	if err != nil {
-		return fate{err: outcome.As(err)}
+		return fate{err: outcome.As(err)}, false
 	}
 	decision := e.judge(rec.Entry, i.Version, i.Current)
 	if decision == dedupe.Ask {
 		now, err := e.head(ctx, begin, i.Ref)
 		if err != nil {
-			return e.failure(i, err)
+			return e.failure(i, err), false
 		}
 		now.Sequencer = i.Sequencer
 		decision = e.judge(rec.Entry, now.Version, true)
 	}
 	switch decision {
 	case dedupe.Warm:
-		return fate{warm: true, bytes: rec.Size, verdict: rec.Verdict}
+		return fate{warm: true, bytes: rec.Size, verdict: rec.Verdict}, false
 	case dedupe.Older:
-		return fate{skip: outcome.Superseded}
+		return fate{skip: outcome.Superseded}, false
 	}
 	return e.fill(ctx, start, begin, i, rec.Revision)
+}
+
+// lookUp reads the ledger. The error is ErrNotFound, or ours.
+func (e *event) lookUp(begin context.Context, ref object.Ref) (dedupe.Record, error) {
+	rec, err := e.ledger.Get(begin, ref)
+	if err != nil && !errors.Is(err, dedupe.ErrNotFound) && begin.Err() != nil {
+		err = ended(begin, "look up", ref)
+	}
+	return rec, err
 }
 
 func (e *event) judge(rec dedupe.Entry, v object.Version, current bool) dedupe.Decision {
@@ -66,15 +85,18 @@ func (e *event) judge(rec dedupe.Entry, v object.Version, current bool) dedupe.D
 }
 
 // fill has the item filled, by us or by whoever is at it, and puts it on record
-// in place of the record of revision prev.
-func (e *event) fill(ctx, start, begin context.Context, i Item, prev uint64) fate {
+// in place of the record of revision prev. It says when that is no longer the
+// record's: somebody else was faster.
+func (e *event) fill(ctx, start, begin context.Context, i Item, prev uint64) (_ fate, moved bool) {
 	for {
 		f, how, err := e.flights.Do(ctx, i.Ref, e.req.Seen, func(ctx context.Context, asked func()) (fill, error) {
-			return e.ask(ctx, start, i.Ref, asked)
+			return e.lead(ctx, start, i, prev, asked)
 		})
 		switch {
 		case ctx.Err() != nil && err != nil:
-			return fate{err: ended(ctx, "fill", i.Ref)}
+			return fate{err: ended(ctx, "fill", i.Ref)}, false
+		case errors.Is(err, errMoved):
+			return fate{}, true
 		case how == dedupe.Stale:
 			// It was asked for before our event came: does it have what is there now?
 			if err != nil || f.empty() {
@@ -82,26 +104,63 @@ func (e *event) fill(ctx, start, begin context.Context, i Item, prev uint64) fat
 			}
 			now, err := e.current(ctx, begin, i)
 			if err != nil {
-				return e.failure(i, err)
+				return e.failure(i, err), false
 			}
-			if now.ETag == "" || now.ETag != f.ETag || now.LastModified.After(f.LastModified) {
-				continue
+			if now.ETag != "" && now.ETag == f.ETag && !now.LastModified.After(f.LastModified) {
+				return fate{warm: true, bytes: f.Size, verdict: f.verdict}, false
 			}
-			return fate{warm: true, bytes: f.Size, verdict: f.verdict}
+			now.Sequencer = i.Sequencer
+			rec, err := e.lookUp(begin, i.Ref) // that fill's record, or one that came since
+			switch {
+			case err != nil && !errors.Is(err, dedupe.ErrNotFound):
+				return fate{err: outcome.As(err)}, false
+			case err == nil && e.judge(rec.Entry, now, true) == dedupe.Warm:
+				return fate{warm: true, bytes: rec.Size, verdict: rec.Verdict}, false
+			}
+			prev = rec.Revision
+			continue
 		case err != nil:
 			if p := new(dedupe.PanicError); errors.As(err, &p) {
 				err = panicked(e.log, i.Ref, p.Value, p.Stack)
 			}
-			return e.failure(i, err)
+			return e.failure(i, err), false
 		case f.empty():
-			return fate{skip: outcome.Empty}
+			return fate{skip: outcome.Empty}, false
 		case how == dedupe.Shared && i.Current && f.ETag != i.ETag && !f.LastModified.After(i.LastModified):
-			continue // it was asked for after our event came, but before we listed
+			return fate{}, true // it was asked for after our event came, but before we listed
 		}
 		e.done.put(keyOf(i), filledItem{bytes: f.Size, verdict: f.verdict})
-		e.record(ctx, i, f, prev)
-		return fate{bytes: f.Size, verdict: f.verdict}
+		if how == dedupe.Shared { // its record lacks our event's sequencer
+			e.record(ctx, i, f, prev)
+		}
+		return fate{bytes: f.Size, verdict: f.verdict}, false
 	}
+}
+
+// lead fills an object and has that on record before the flight ends, so that
+// whoever leads the next one finds it there.
+func (e *event) lead(ctx, start context.Context, i Item, prev uint64, asked func()) (fill, error) {
+	begin, stop := joined(ctx, start)
+	defer stop()
+	rec, err := e.lookUp(begin, i.Ref)
+	switch {
+	case err != nil && !errors.Is(err, dedupe.ErrNotFound):
+		return fill{}, err
+	case rec.Revision != prev:
+		return fill{}, errMoved
+	}
+	f, err := e.ask(ctx, start, i.Ref, asked)
+	if err != nil || f.empty() {
+		return f, err
+	}
+	stored := make(chan error, 1)
+	e.ledger.Put(ctx, e.entry(i, f), prev, func(err error) { stored <- err })
+	if err := <-stored; err != nil && ctx.Err() != nil {
+		return f, ended(ctx, "record", i.Ref)
+	} else if err != nil {
+		return f, &outcome.Error{Op: "record", Ref: i.Ref, Class: outcome.Failed, Reason: outcome.FillFailed, Err: err}
+	}
+	return f, nil
 }
 
 // current is the item's version in the store now.
@@ -186,15 +245,21 @@ func (e *event) failure(i Item, err error) fate {
 	return fate{err: f}
 }
 
-// record puts on the ledger what the store's answer said.
-func (e *event) record(ctx context.Context, i Item, f fill, prev uint64) {
+// entry is what goes on the ledger: what the store's answer said, and the
+// sequencer of the event that named the object.
+func (e *event) entry(i Item, f fill) dedupe.Entry {
 	entry := dedupe.Entry{
 		Attrs:   object.Attrs{Ref: i.Ref, Version: f.Version, Size: f.Size},
 		Verdict: f.verdict, At: f.at, EventTime: e.req.EventTime,
 	}
 	entry.Sequencer = i.Sequencer
+	return entry
+}
+
+// record puts a shared fill on the ledger.
+func (e *event) record(ctx context.Context, i Item, f fill, prev uint64) {
 	e.puts.Add(1)
-	e.ledger.Put(ctx, entry, prev, func(err error) {
+	e.ledger.Put(ctx, e.entry(i, f), prev, func(err error) {
 		defer e.puts.Done()
 		switch {
 		case err != nil && ctx.Err() != nil:
