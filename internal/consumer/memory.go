@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prestage/prestage/internal/prestage"
@@ -15,7 +16,7 @@ const maxRemembered = 1024
 type memory struct {
 	mu    sync.Mutex
 	byKey map[string]*prestage.Progress
-	order []string // oldest first; may name keys that were taken
+	order []string // the keys, oldest first
 }
 
 // take returns the progress of an event and forgets it.
@@ -23,7 +24,7 @@ func (m *memory) take(key string) *prestage.Progress {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p := m.byKey[key]; p != nil {
-		delete(m.byKey, key)
+		m.forget(key)
 		return p
 	}
 	return prestage.NewProgress()
@@ -36,10 +37,16 @@ func (m *memory) keep(key string, p *prestage.Progress) {
 	if m.byKey == nil {
 		m.byKey = make(map[string]*prestage.Progress)
 	}
+	m.forget(key)
 	m.byKey[key] = p
 	m.order = append(m.order, key)
 	for len(m.order) > maxRemembered {
 		delete(m.byKey, m.order[0])
 		m.order = m.order[1:]
 	}
+}
+
+func (m *memory) forget(key string) {
+	delete(m.byKey, key)
+	m.order = slices.DeleteFunc(m.order, func(k string) bool { return k == key })
 }

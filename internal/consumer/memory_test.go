@@ -39,3 +39,16 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Error("the first is not forgotten")
 	}
 }
+
+// An event that is tried again very often is not forgotten for that.
+func TestMemoryOfOneEvent(t *testing.T) {
+	t.Parallel()
+	var m memory
+	p := prestage.NewProgress()
+	for i := range 3 * maxRemembered {
+		m.keep("event", p)
+		if m.take("event") != p {
+			t.Fatalf("lost at attempt %d", i+1)
+		}
+	}
+}

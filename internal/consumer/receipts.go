@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,7 +102,9 @@ func (s *receipts) write(ctx context.Context, key string, r Receipt, rev uint64)
 			return err
 		}
 		if now.Final() {
-			stands = now.Receipt
+			// Our own, when only the confirmation of an earlier try was lost.
+			same, err := json.Marshal(now.Receipt)
+			stands, won = now.Receipt, err == nil && bytes.Equal(same, value)
 			return nil
 		}
 		rev = now.rev
