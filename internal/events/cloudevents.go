@@ -8,15 +8,11 @@ import (
 	"unicode"
 )
 
-// FormatCloudEvents is a native event in a CloudEvents 1.0 envelope, structured
-// or binary, after the CloudEvents NATS protocol binding.
+// FormatCloudEvents is a native event or a store's record in a CloudEvents 1.0
+// envelope, structured or binary, after the CloudEvents NATS protocol binding.
 const FormatCloudEvents Format = "cloudevents"
 
 const (
-	typeCheckpoint = "ai.checkpoint.written.v1"
-	typeModel      = "ai.model.published.v1"
-
-	adviceTypes       = "the accepted types are " + typeCheckpoint + " and " + typeModel
 	adviceCloudEvents = `send a CloudEvent 1.0 with id, source, type and data; ` + adviceTypes
 	adviceJSONEvent   = "send each event as a message of its own, as application/cloudevents+json"
 )
@@ -63,7 +59,7 @@ func decodeStructured(in *input, ev *Event) error {
 	if err != nil {
 		return err
 	}
-	return readData(data, in.Time, ev)
+	return readTyped(data, in.Time, ev)
 }
 
 // structuredData finds the data, which base64 may wrap.
@@ -100,7 +96,7 @@ func decodeBinary(in *input, ev *Event) error {
 	if in.bodyErr != nil {
 		return in.bodyErr
 	}
-	return readData(in.root("data"), in.Time, ev)
+	return readTyped(in.root("data"), in.Time, ev)
 }
 
 // attributes are a CloudEvent's, wherever they stand.
@@ -145,22 +141,6 @@ func readEnvelope(a attributes, ev *Event) error {
 		return unsupported("send the data as JSON", "%s: %s is not read", a.where(dataContentType), quote(s))
 	}
 	return err
-}
-
-func readType(a attributes, ev *Event) error {
-	typ, err := required(a, "type")
-	if err != nil {
-		return err
-	}
-	switch typ {
-	case typeCheckpoint:
-		ev.Kind = KindCheckpoint
-	case typeModel:
-		ev.Kind = KindModel
-	default:
-		return unsupported(adviceTypes, "%s: %s is not known", a.where("type"), quote(typ))
-	}
-	return nil
 }
 
 func required(a attributes, name string) (string, error) {

@@ -17,21 +17,25 @@ type dialect struct {
 }
 
 // dialects is the order of detection: what the headers say, then what the JSON
-// looks like, from the most to the least particular shape.
-var dialects = []dialect{
-	{FormatCloudEvents, isStructured, decodeStructured, adviceCloudEvents},
-	{FormatCloudEvents, isBinary, decodeBinary, adviceCloudEvents},
-	{FormatCloudEvents, isStructuredUnlabelled, decodeStructured, adviceCloudEvents},
-	{FormatMinIO, isMinIO, decodeMinIO, adviceS3},
-	{FormatS3, isS3, decodeS3, adviceS3},
-	{FormatS3, isS3Test, decodeS3Test, adviceS3},
-	{"eventbridge", isEventBridge, notRead("an EventBridge event"), adviceStore},
-	{"sns", isSNS, notRead("an SNS envelope"), adviceSNS},
-	{"mlflow", isMLflow, notRead("an MLflow webhook"), adviceNative},
-	{"huggingface", isHuggingFace, notRead("a Hugging Face webhook"), adviceNative},
-	{"harbor", isHarbor, notRead("a Harbor webhook"), adviceNative},
-	{"distribution", isDistribution, notRead("a registry notification"), adviceNative},
-	{FormatNative, isNative, decodeNative, adviceNative},
+// looks like, from the most to the least particular shape. It is a function
+// because an envelope's decoder goes through the list again.
+func dialects() []dialect {
+	return []dialect{
+		{FormatCloudEvents, isStructured, decodeStructured, adviceCloudEvents},
+		{FormatCloudEvents, isBinary, decodeBinary, adviceCloudEvents},
+		{FormatCloudEvents, isStructuredUnlabelled, decodeStructured, adviceCloudEvents},
+		{FormatMinIO, isMinIO, decodeMinIO, adviceS3},
+		{FormatCeph, isCeph, decodeS3, adviceS3},
+		{FormatS3, isS3, decodeS3, adviceS3},
+		{FormatS3, isS3Test, decodeS3Test, adviceS3},
+		{FormatEventBridge, isEventBridge, decodeEventBridge, adviceEventBridge},
+		{FormatSNS, isSNS, decodeSNS, adviceSNS},
+		{"mlflow", isMLflow, notRead("an MLflow webhook"), adviceNative},
+		{"huggingface", isHuggingFace, notRead("a Hugging Face webhook"), adviceNative},
+		{"harbor", isHarbor, notRead("a Harbor webhook"), adviceNative},
+		{"distribution", isDistribution, notRead("a registry notification"), adviceNative},
+		{FormatNative, isNative, decodeNative, adviceNative},
+	}
 }
 
 var unknown = dialect{decode: decodeUnknown, advice: adviceNative}
@@ -43,16 +47,21 @@ type input struct {
 	bodyErr error // why the payload is no JSON within the bounds
 }
 
+func newInput(m Message) *input {
+	in := &input{Message: m}
+	in.body, in.bodyErr = parseJSON(m.Data)
+	return in
+}
+
 // root is the payload's node; name is how errors call it, if at all.
 func (in *input) root(name string) *node { return newDocument(name, in.body) }
 
 // Decode says what m asks for. An error is always an *outcome.Error of class
 // Permanent with the reason Malformed or Unsupported. The Event's ID and Source
-// are set even then, from the CloudEvent's attributes when both are sound: a
-// receipt is kept under them.
+// are set even then, where the event's own are sound: a receipt is kept under
+// them.
 func Decode(m Message) (Event, error) {
-	in := &input{Message: m}
-	in.body, in.bodyErr = parseJSON(m.Data)
+	in := newInput(m)
 	d := detect(in)
 	ev := Event{ID: fmt.Sprintf("%s/%d", m.Stream, m.Seq), Format: d.format}
 	if err := d.decode(in, &ev); err != nil {
@@ -62,7 +71,7 @@ func Decode(m Message) (Event, error) {
 }
 
 func detect(in *input) dialect {
-	for _, d := range dialects {
+	for _, d := range dialects() {
 		if d.match(in) {
 			return d
 		}

@@ -8,6 +8,13 @@
 // where it is read, and a refusal says what is wrong, where, and what to send
 // instead, without repeating what might be a secret.
 //
+// # What is read
+//
+// Native events, plain or as CloudEvents; S3 notifications as AWS, MinIO and
+// Ceph write them, alone, by way of Amazon EventBridge or as the data of a
+// CloudEvent; and all of these in the envelope of Amazon SNS. Other shapes that
+// are known by sight are in unread.go and are refused with what to send instead.
+//
 // # Adding a producer
 //
 // A producer is one file, one corpus, one fuzz target and one row:
@@ -19,5 +26,6 @@
 //     that is wanted. "go test -update" writes the wanted side; read the diff.
 //   - fuzz_test.go gets a target seeded from that corpus.
 //   - decode.go gets a row in dialects. Rows are tried from the top, so a shape
-//     that another one contains goes above it.
+//     that another one contains goes above it. A shape that was known by sight
+//     leaves unread.go.
 package events

@@ -34,7 +34,8 @@ type Message struct {
 // Event is what a message asks for. Unless Skip is set, exactly one of Objects,
 // Prefix and Manifest is.
 type Event struct {
-	// ID and Source identify the event: those of the CloudEvent, else
+	// ID and Source identify the event: those of the CloudEvent or of
+	// EventBridge, else those of the SNS message that carried it, else
 	// "<stream>/<seq>" and an empty source.
 	ID, Source string
 

@@ -62,8 +62,64 @@ func FuzzS3(f *testing.F) {
 	})
 }
 
+func FuzzCeph(f *testing.F) {
+	for _, c := range readCorpus(f, "testdata/ceph.txtar") {
+		f.Add(c.Data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		checkInvariants(t, newMessage("events.object.created", data))
+	})
+}
+
+func FuzzEventBridge(f *testing.F) {
+	for _, c := range readCorpus(f, "testdata/eventbridge.txtar") {
+		f.Add(c.Data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		checkInvariants(t, newMessage("events.object.created", data))
+	})
+}
+
+// FuzzSNS also puts every event in an envelope: it means the same there.
+func FuzzSNS(f *testing.F) {
+	for _, c := range readCorpus(f, "testdata/sns.txtar") {
+		f.Add(c.Data)
+	}
+	for _, file := range []string{"native", "ceph", "eventbridge"} {
+		for _, c := range readCorpus(f, "testdata/"+file+".txtar") {
+			f.Add(c.Data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		plain := newMessage("events.object.created", data)
+		checkInvariants(t, plain)
+		if !utf8.Valid(data) {
+			return // a JSON string cannot hold it
+		}
+		enclosed := newMessage("events.object.created", []byte(`{"Type":"Notification","TopicArn":"t","MessageId":"m","Message":`+quoteJSON(t, string(data))+`}`))
+		checkInvariants(t, enclosed)
+		want, wantErr := events.Decode(plain)
+		got, err := events.Decode(enclosed)
+		if (err == nil) != (wantErr == nil) {
+			if !strings.Contains(errorText(err), "envelope") {
+				t.Fatalf("plain: %v, enclosed: %v", wantErr, err)
+			}
+			return
+		}
+		if err != nil {
+			return
+		}
+		if want.ID == "EVENTS/42" {
+			want.ID, want.Source = "m", "t"
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("plain: %+v, enclosed: %+v", want, got)
+		}
+	})
+}
+
 func FuzzDecode(f *testing.F) {
-	for _, file := range []string{"native", "cloudevents", "s3", "minio", "unread"} {
+	for _, file := range []string{"native", "cloudevents", "s3", "minio", "ceph", "eventbridge", "sns", "unread"} {
 		for _, c := range readCorpus(f, "testdata/"+file+".txtar") {
 			f.Add(c.Subject, headerText(c.Header), c.Data)
 		}

@@ -17,11 +17,11 @@ func decodeMinIO(in *input, ev *Event) error {
 	if root.doc.err != nil {
 		return root.doc.err
 	}
-	return readRecords(root, func(bucket, written string) (string, error) {
+	return readRecords(root.get("Records"), func(_, bucket, written string) (string, error) {
 		if bucket+"/"+written == outer {
 			return written, nil
 		}
-		key, err := unescapeKey(bucket, written)
+		key, err := unescapeKey(written)
 		if err != nil {
 			return "", err
 		}

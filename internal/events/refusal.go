@@ -28,18 +28,29 @@ func tooMuch(format string, args ...any) error {
 	return &refusal{reason: outcome.Malformed, advice: advice, err: fmt.Errorf(format, args...)}
 }
 
-// refuse makes any error of a decoder the one that Decode promises.
-func refuse(err error, advice string) *outcome.Error {
-	e := &outcome.Error{
-		Op: "decode", Class: outcome.Permanent, Reason: outcome.Malformed, Hint: advice, Err: err,
-	}
+// advised makes any error of a decoder a refusal that has advice.
+func advised(err error, advice string) *refusal {
+	full := &refusal{reason: outcome.Malformed, advice: advice, err: err}
 	if r, ok := errors.AsType[*refusal](err); ok {
-		e.Reason = r.reason
+		full.reason = r.reason
 		if r.advice != "" {
-			e.Hint = r.advice
+			full.advice = r.advice
 		}
 	}
-	return e
+	return full
+}
+
+// within is err, of a document that n holds, in the outer document's terms.
+func within(n *node, err error, advice string) error {
+	r := advised(err, advice)
+	r.err = n.errorf("%w", r.err)
+	return r
+}
+
+// refuse makes any error of a decoder the one that Decode promises.
+func refuse(err error, advice string) *outcome.Error {
+	r := advised(err, advice)
+	return &outcome.Error{Op: "decode", Class: outcome.Permanent, Reason: r.reason, Hint: r.advice, Err: err}
 }
 
 // maxQuoted bounds how much of a foreign text an error or a note repeats.

@@ -10,7 +10,7 @@ import (
 	"github.com/prestage/prestage/internal/outcome"
 )
 
-// FormatS3 is an S3 event notification, of AWS and those who follow it (Ceph).
+// FormatS3 is an S3 event notification, of AWS and those who follow it.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 const FormatS3 Format = "s3"
 
@@ -43,11 +43,23 @@ func decodeS3Test(_ *input, ev *Event) error {
 }
 
 func decodeS3(in *input, ev *Event) error {
-	return readRecords(in.root(""), unescapeKey, ev)
+	return readRecords(in.root("").get("Records"), storeKey, ev)
+}
+
+// keyReader returns an object's key from how a record of the event source
+// writes it.
+type keyReader func(source, bucket, written string) (string, error)
+
+// storeKey goes by the event source alone.
+func storeKey(source, _, written string) (string, error) {
+	if source == sourceCeph {
+		return written, nil
+	}
+	return unescapeKey(written)
 }
 
 // unescapeKey undoes S3's form encoding, once: "+" is a space, "%2B" a plus.
-func unescapeKey(_, written string) (string, error) {
+func unescapeKey(written string) (string, error) {
 	key, err := url.QueryUnescape(written)
 	if err != nil {
 		return "", fmt.Errorf("not escaped as S3 escapes keys: %w", err)
@@ -55,39 +67,41 @@ func unescapeKey(_, written string) (string, error) {
 	return key, nil
 }
 
-// readRecords reads every record that tells of new bytes; plainKey turns a key
-// as written into the object's own. One record that cannot be read refuses the
-// message: half of it would be forgotten otherwise.
-func readRecords(root *node, plainKey func(bucket, written string) (string, error), ev *Event) error {
+// readRecords reads every record that tells of new bytes. One that cannot be
+// read refuses the message: half of it would be forgotten otherwise.
+func readRecords(list *node, plainKey keyReader, ev *Event) error {
 	ev.Kind = KindObject
-	records := root.get("Records").items()
+	records := recordsOf(list)
 	var objects []object.Attrs
 	var left leftOut
 	for _, r := range records {
 		name := readEventName(r)
-		if root.doc.err != nil {
-			return root.doc.err
+		if list.doc.err != nil {
+			return list.doc.err
 		}
 		if !isCreated(name) {
 			left.add(name)
 			continue
 		}
 		attrs := readRecord(r, plainKey)
-		if root.doc.err != nil {
-			return root.doc.err
+		if list.doc.err != nil {
+			return list.doc.err
 		}
-		if attrs.IsPrefix() && attrs.Size == object.UnknownSize {
+		if isFolderMarker(attrs) {
 			left.add(name + " of a folder marker")
 			continue
 		}
+		if isCephUploadBegun(r, name, attrs) {
+			left.add(name + " of an upload that has only begun")
+			continue
+		}
 		if len(objects) == 0 {
-			// No event is lost for the sake of its clock.
-			ev.Time, _ = parseTime(r.get("eventTime").lenientText())
+			readTime(r.get("eventTime"), ev)
 		}
 		objects = append(objects, attrs)
 	}
-	if root.doc.err != nil {
-		return root.doc.err
+	if list.doc.err != nil {
+		return list.doc.err
 	}
 	ev.Objects = latest(objects)
 	ev.Note = left.note(len(records))
@@ -97,6 +111,28 @@ func readRecords(root *node, plainKey func(bucket, written string) (string, erro
 	return nil
 }
 
+// recordsOf returns the records of a list, or the lone one that stands in its
+// place: Ceph's script for NATS and the CloudEvents adapters send it so.
+func recordsOf(n *node) []*node {
+	if _, lone := n.value.(jsonObject); lone {
+		return []*node{n}
+	}
+	return n.items()
+}
+
+// isFolderMarker finds the empty objects by which people make "folders".
+func isFolderMarker(o object.Attrs) bool {
+	return o.IsPrefix() && o.Size == object.UnknownSize
+}
+
+// readTime reads the producer's time where there is one that can be read: no
+// event is lost for the sake of its clock.
+func readTime(n *node, ev *Event) {
+	if t, err := parseTime(n.lenientText()); err == nil {
+		ev.Time = t
+	}
+}
+
 // readEventName returns the name without the "s3:" of MinIO and Ceph.
 func readEventName(r *node) string {
 	r.object()
@@ -104,33 +140,56 @@ func readEventName(r *node) string {
 	return strings.TrimPrefix(r.get("eventName").required().text(), "s3:")
 }
 
-func readRecord(r *node, plainKey func(bucket, written string) (string, error)) object.Attrs {
+func readRecord(r *node, plainKey keyReader) object.Attrs {
 	version := r.get("eventVersion")
 	// A minor version adds fields; a major one may change what they mean.
 	if major, _, _ := strings.Cut(version.text(), "."); version.present() && major != "2" {
 		r.doc.fail(unsupported("configure notifications of event version 2",
 			"%s: %s is not read", version.path(), quote(version.lenientText())))
 	}
+	source := r.get("eventSource").text()
 	bucket, o := r.get("s3").get("bucket").get("name"), r.get("s3").get("object")
-	attrs := object.Attrs{Ref: object.Ref{Bucket: bucket.required().text()}, Size: notifiedSize(o.get("size"))}
-	attrs.ETag = object.TrimETag(o.get("eTag").text())
+	attrs := object.Attrs{Size: notifiedSize(o.get("size"))}
+	attrs.Ref = readRef(bucket, o.get("key"), func(bucket, written string) (string, error) {
+		return plainKey(source, bucket, written)
+	})
+	etag := o.get("eTag")
+	if !etag.present() {
+		etag = o.get("etag") // an older Ceph's spelling
+	}
+	attrs.ETag = object.TrimETag(etag.text())
 	attrs.ID = o.get("versionId").text()
-	// A sequencer that is no hex number orders nothing; the event still counts.
-	attrs.Sequencer, _ = object.NewSequencer(r.get("eventSource").text(), o.get("sequencer").lenientText())
+	if source != sourceCeph {
+		attrs.Sequencer = readSequencer(source, o.get("sequencer"))
+	}
+	return attrs
+}
 
-	if err := object.CheckBucket(attrs.Bucket); err != nil {
+// readRef reads a bucket's name and a key, which plainKey un-escapes.
+func readRef(bucket, key *node, plainKey func(bucket, written string) (string, error)) object.Ref {
+	ref := object.Ref{Bucket: bucket.required().text()}
+	if err := object.CheckBucket(ref.Bucket); err != nil {
 		bucket.fail("%w", err)
 	}
-	written := o.get("key")
-	key, err := plainKey(attrs.Bucket, written.required().text())
+	plain, err := plainKey(ref.Bucket, key.required().text())
 	if err == nil {
-		err = object.CheckKey(key)
+		err = object.CheckKey(plain)
 	}
 	if err != nil {
-		written.fail("%w", err)
+		key.fail("%w", err)
 	}
-	attrs.Key = key
-	return attrs
+	ref.Key = plain
+	return ref
+}
+
+// readSequencer reads a sequencer of the event source. One that is no hex
+// number orders nothing; the event still counts.
+func readSequencer(source string, n *node) object.Sequencer {
+	seq, err := object.NewSequencer(source, n.lenientText())
+	if err != nil {
+		return object.Sequencer{}
+	}
+	return seq
 }
 
 // notifiedSize reads a size, which Ceph may send as a string. 0 is unknown.
