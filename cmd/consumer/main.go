@@ -46,6 +46,7 @@ type cli struct {
 	Warm    warmCmd    `cmd:"" help:"Warm now, from a shell; no stream needed. NATS is used only when NATS_URL is set."`
 	Plan    planCmd    `cmd:"" help:"Show what would be warmed; sends no ranged HEAD."`
 	Publish publishCmd `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
+	Doctor  doctorCmd  `cmd:"" help:"Check the set-up and say what is wrong, with the remedy; changes nothing."`
 	Lotasim lotasimCmd `cmd:"" help:"The LOTA emulator alone."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
@@ -53,7 +54,7 @@ type cli struct {
 
 // later are the commands that this version does not have.
 var later = []string{
-	"replay", "wait", "status", "pause", "resume", "dlq", "reconcile", "gateway", "doctor",
+	"replay", "wait", "status", "pause", "resume", "dlq", "reconcile", "gateway",
 }
 
 func main() {

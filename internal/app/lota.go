@@ -20,9 +20,9 @@ type lota struct {
 	metrics   *prestage.Metrics
 }
 
-// defaultRegion signs where no region is configured: CoreWeave's documents
+// DefaultRegion signs where no region is configured: CoreWeave's documents
 // disagree on what LOTA wants to see, and "auto" is in production use.
-const defaultRegion = "auto"
+const DefaultRegion = "auto"
 
 func newLOTA(cfg Config, d Deps) (*lota, error) {
 	endpoint, err := cfg.lotaURL()
@@ -31,13 +31,10 @@ func newLOTA(cfg Config, d Deps) (*lota, error) {
 	}
 	awsConfig := d.AWS
 	if awsConfig.Region == "" {
-		awsConfig.Region = defaultRegion
-		d.Log.Info("AWS_REGION is not set, requests are signed for a default", slog.String("region", defaultRegion))
+		awsConfig.Region = DefaultRegion
+		d.Log.Info("AWS_REGION is not set, requests are signed for a default", slog.String("region", DefaultRegion))
 	}
-	addr := cfg.LOTADial
-	if addr == "" {
-		addr = hostPort(endpoint)
-	}
+	addr := cfg.LOTAAddr(endpoint)
 	l := &lota{
 		transport: prestage.NewTransport(cfg.Concurrency, cfg.FillTimeout, cfg.LOTADial),
 		metrics:   prestage.NewMetrics(d.Registry),

@@ -88,8 +88,9 @@ func instanceName(c Config) string {
 }
 
 // Dial connects once, for a command that does not wait for a server.
-func Dial(c Config) (*nats.Conn, error) {
-	nc, err := connect(c, instanceName(c), slog.New(slog.DiscardHandler), nil, nats.RetryOnFailedConnect(false))
+func Dial(c Config, more ...nats.Option) (*nats.Conn, error) {
+	more = append([]nats.Option{nats.RetryOnFailedConnect(false)}, more...)
+	nc, err := connect(c, instanceName(c), slog.New(slog.DiscardHandler), nil, more...)
 	if err != nil {
 		return nil, fmt.Errorf("%w; is NATS_URL right?", err)
 	}

@@ -11,8 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/prestage/prestage/internal/consumer"
-	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/events"
 )
 
@@ -69,47 +67,25 @@ type provisioner struct {
 func (p *provisioner) ensure(ctx context.Context) (*resources, error) {
 	var r resources
 	var err error
-	lanes := p.cfg.lanes()
-	var subjects []string
-	for _, l := range lanes {
-		subjects = append(subjects, l.subjects...)
-	}
-	r.events, err = p.stream(ctx, jetstream.StreamConfig{
-		Name: p.cfg.Stream, Description: "events for prestage", Subjects: subjects,
-		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage,
-		MaxAge: eventsAge, Duplicates: eventsWindow, AllowDirect: true,
-	})
-	if err != nil {
+	want := p.cfg.Setup()
+	if r.events, err = p.stream(ctx, want.Events); err != nil {
 		return nil, err
 	}
-	p.checkSubjects(ctx, subjects, r.events.CachedInfo().Config)
-
-	r.results, err = p.stream(ctx, jetstream.StreamConfig{
-		Name: consumer.ResultsStream, Description: "what became of the events", Subjects: []string{"prestage.warmed.>", "prestage.failed.>"},
-		Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, MaxAge: receiptsAge, MaxBytes: resultsBytes, AllowDirect: true,
-	})
-	if err != nil {
+	p.checkSubjects(ctx, want.Events.Subjects, r.events.CachedInfo().Config)
+	if r.results, err = p.stream(ctx, want.Results); err != nil {
 		return nil, err
 	}
-	r.letters, err = p.stream(ctx, jetstream.StreamConfig{
-		Name: consumer.DLQStream, Description: "dead letters of prestage", Subjects: []string{"prestage.dlq.>"},
-		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowDirect: true,
-	})
-	if err != nil {
+	if r.letters, err = p.stream(ctx, want.Letters); err != nil {
 		return nil, err
 	}
-	r.objects, err = p.bucket(ctx, dedupe.BucketConfig(p.cfg.DedupeTTL, 0))
-	if err != nil {
+	if r.objects, err = p.bucket(ctx, want.Objects); err != nil {
 		return nil, err
 	}
-	r.receipts, err = p.bucket(ctx, jetstream.KeyValueConfig{
-		Bucket: ReceiptsBucket, Description: "receipts of prestage", History: 1, TTL: receiptsAge, Storage: jetstream.FileStorage,
-	})
-	if err != nil {
+	if r.receipts, err = p.bucket(ctx, want.Receipts); err != nil {
 		return nil, err
 	}
-	for _, l := range lanes {
-		c, err := p.consumer(ctx, r.events, l)
+	for _, durable := range want.Consumers {
+		c, err := p.consumer(ctx, r.events, durable)
 		if err != nil {
 			return nil, err
 		}
@@ -218,21 +194,16 @@ func (p *provisioner) checkSubjects(ctx context.Context, lanes []string, stream 
 // consumer returns the lane's durable, created when it is missing. Of one that
 // carries prestage's mark, subjects and AckWait follow the configuration; any
 // other is used as it is, provided that it keeps the promises.
-func (p *provisioner) consumer(ctx context.Context, stream jetstream.Stream, l lane) (jetstream.Consumer, error) {
-	name := p.cfg.durable(l)
+func (p *provisioner) consumer(ctx context.Context, stream jetstream.Stream, want jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	name := want.Durable
 	c, err := stream.Consumer(ctx, name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		if !p.cfg.Provision {
 			return nil, fmt.Errorf("%w: consumer %s does not exist and PRESTAGE_PROVISION=false", errSetup, name)
 		}
-		c, err = stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-			Durable: name, Description: "the " + l.name + " lane of prestage", FilterSubjects: l.subjects,
-			DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: p.cfg.AckWait,
-			MaxDeliver: -1, MaxAckPending: -1, // delayed naks keep their places: a limit would let one bucket stop the lane
-			Metadata: map[string]string{ownerMetadata: l.name},
-		})
+		c, err = stream.CreateConsumer(ctx, want)
 		if err == nil {
-			p.log.LogAttrs(ctx, slog.LevelInfo, "created consumer", slog.String("consumer", name), slog.Any("subjects", l.subjects))
+			p.log.LogAttrs(ctx, slog.LevelInfo, "created consumer", slog.String("consumer", name), slog.Any("subjects", want.FilterSubjects))
 		}
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			c, err = stream.Consumer(ctx, name)
@@ -244,40 +215,37 @@ func (p *provisioner) consumer(ctx context.Context, stream jetstream.Stream, l l
 	if err != nil {
 		return nil, wrap("consumer "+name, err)
 	}
-	return p.adopt(ctx, stream, c, l)
+	return p.adopt(ctx, stream, c, want)
 }
 
-func (p *provisioner) adopt(ctx context.Context, stream jetstream.Stream, c jetstream.Consumer, l lane) (jetstream.Consumer, error) {
+func (p *provisioner) adopt(ctx context.Context, stream jetstream.Stream, c jetstream.Consumer, want jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	have := c.CachedInfo().Config
-	if err := keepsPromises(have); err != nil {
+	if err := KeepsPromises(have); err != nil {
 		return nil, fmt.Errorf("%w: consumer %s: %w", errSetup, have.Durable, err)
 	}
-	subjects := have.FilterSubjects
-	if have.FilterSubject != "" {
-		subjects = []string{have.FilterSubject}
-	}
-	same := slices.Equal(slices.Sorted(slices.Values(subjects)), slices.Sorted(slices.Values(l.subjects)))
-	if same && have.AckWait == p.cfg.AckWait {
+	subjects := Filters(have)
+	same := slices.Equal(slices.Sorted(slices.Values(subjects)), slices.Sorted(slices.Values(want.FilterSubjects)))
+	if same && have.AckWait == want.AckWait {
 		return c, nil
 	}
-	if _, ours := have.Metadata[ownerMetadata]; !ours || !p.cfg.Provision {
+	if !p.cfg.Follows(have) {
 		p.log.LogAttrs(ctx, slog.LevelWarn, "consumer differs from the configuration and is used as it is",
 			slog.String("consumer", have.Durable), slog.Any("subjects", subjects), slog.String("ack_wait", have.AckWait.String()))
 		return c, nil
 	}
-	have.FilterSubject, have.FilterSubjects, have.AckWait = "", l.subjects, p.cfg.AckWait
+	have.FilterSubject, have.FilterSubjects, have.AckWait = "", want.FilterSubjects, want.AckWait
 	updated, err := stream.UpdateConsumer(ctx, have)
 	if err != nil {
 		return nil, wrap("update consumer "+have.Durable, err)
 	}
 	p.log.LogAttrs(ctx, slog.LevelInfo, "updated consumer", slog.String("consumer", have.Durable),
-		slog.Any("subjects", l.subjects), slog.String("ack_wait", p.cfg.AckWait.String()))
+		slog.Any("subjects", want.FilterSubjects), slog.String("ack_wait", want.AckWait.String()))
 	return updated, nil
 }
 
-// keepsPromises says which setting of an existing durable would break what
+// KeepsPromises says which setting of an existing durable would break what
 // prestage promises.
-func keepsPromises(c jetstream.ConsumerConfig) error {
+func KeepsPromises(c jetstream.ConsumerConfig) error {
 	switch {
 	case c.AckPolicy != jetstream.AckExplicitPolicy:
 		return fmt.Errorf("ack policy is %s, want explicit: events would count as done before their fills are", c.AckPolicy)

@@ -14,7 +14,7 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/dev", "internal/publish", "internal/consumer", "internal/prestage", "internal/dedupe",
+		"internal/app", "internal/dev", "internal/doctor", "internal/publish", "internal/consumer", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 		"internal/consumer", "internal/events", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
+	"internal/doctor": {"internal/app", "internal/prestage", "internal/outcome", "internal/object"},
 	"internal/dev": {
 		"internal/app", "internal/publish", "internal/consumer", "internal/events", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
@@ -75,6 +76,7 @@ var reservations = []reserved{
 		module: "github.com/aws",
 		only: []string{
 			"internal/prestage", "internal/app", "internal/dev",
+			"internal/doctor",        // looks at credentials
 			"internal/lotasim/store", // creates buckets in its own server
 			"cmd/consumer",           // loads the SDK's environment
 		},
@@ -84,7 +86,7 @@ var reservations = []reserved{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
 			"internal/consumer", "internal/dedupe", "internal/persist", "internal/publish", "internal/app", "internal/dev",
-			"internal/natstest",
+			"internal/doctor", "internal/natstest",
 			"cmd/consumer", // connects for publish
 		},
 		why: "only the loop, the ledger, publish and the wiring speak JetStream",
