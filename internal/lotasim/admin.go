@@ -26,38 +26,8 @@ func (s *Sim) Admin() http.Handler {
 	mux.HandleFunc("POST /faults", s.adminAddRule)
 	mux.HandleFunc("DELETE /faults", s.adminRemoveRules)
 	mux.HandleFunc("POST /release", s.adminRelease)
+	mux.HandleFunc("POST /nodes/{node}/lose", s.adminLoseNode)
 	return mux
-}
-
-// about says what this is and how it is set.
-func (s *Sim) about() map[string]any {
-	o := s.opts
-	return map[string]any{
-		"name":                 "lotasim, an emulator of CoreWeave LOTA. It is no cache and not for production.",
-		"seed":                 strconv.FormatUint(s.seed, 10), // a string: it is beyond what JSON numbers carry
-		"lota_domain":          o.LOTADomain,
-		"primary_domain":       o.PrimaryDomain,
-		"ranged_status":        o.RangedStatus,
-		"empty_status":         o.EmptyStatus,
-		"synchronous":          o.Synchronous,
-		"refill":               o.Refill,
-		"any_range_fills":      o.AnyRangeFills,
-		"drop_probability":     o.DropProbability,
-		"min_cache_bytes":      o.MinCacheBytes,
-		"nodes":                o.Nodes,
-		"node_bytes":           o.NodeBytes,
-		"unknown_bucket_stall": o.UnknownBucketStall.String(),
-		"new_bucket_delay":     o.NewBucketDelay.String(),
-		"history_limit":        o.HistoryLimit,
-		"timing": map[string]any{
-			"metadata":           o.Timing.Metadata.String(),
-			"backend_first_byte": o.Timing.BackendFirstByte.String(),
-			"backend_rate":       o.Timing.BackendRate,
-			"cache_first_byte":   o.Timing.CacheFirstByte.String(),
-			"cache_rate":         o.Timing.CacheRate,
-			"fill_rate":          o.Timing.FillRate,
-		},
-	}
 }
 
 // defaultHistory is how many requests GET /history lists unless asked for more.
@@ -87,7 +57,25 @@ func (s *Sim) adminTruth(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, errors.New("name an object: /truth?bucket=B&key=K"))
 		return
 	}
+	if q := r.URL.Query(); q.Has("version_id") {
+		reply(w, http.StatusOK, s.TruthOf(bucket, key, q.Get("version_id")))
+		return
+	}
 	reply(w, http.StatusOK, s.Truth(bucket, key))
+}
+
+func (s *Sim) adminLoseNode(w http.ResponseWriter, r *http.Request) {
+	node, err := strconv.Atoi(r.PathValue("node"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, fmt.Errorf("node %q: must be a number", r.PathValue("node")))
+		return
+	}
+	lost, err := s.LoseNode(node)
+	if err != nil {
+		problem(w, http.StatusNotFound, err)
+		return
+	}
+	reply(w, http.StatusOK, map[string]int{"lost": lost})
 }
 
 // ruleJSON is a Rule as the admin API spells it.

@@ -42,10 +42,18 @@ func TestAdmin(t *testing.T) {
 	b.warm(t, "run/a+b")
 
 	var about map[string]any
-	if b.admin(t, http.MethodGet, "/", "", &about) != 200 || about["seed"] != "1" || about["lota_domain"] != "cwlota.com" {
+	if b.admin(t, http.MethodGet, "/", "", &about) != 200 || about["seed"] != "1" || about["lota_domain"] != "cwlota.com" || about["cache_ttl"] != "0s" {
 		t.Errorf("about: %v", about)
 	}
 	var truth Truth
+	if _, timing := about["timing"].(map[string]any)["backend_first_byte"]; !timing {
+		t.Errorf("about: %v", about)
+	}
+	var other Truth
+	b.admin(t, http.MethodGet, "/truth?bucket=ckpt&key=run%2Fa%2Bb&version_id=other", "", &other)
+	if diff := cmp.Diff(Truth{Bucket: "ckpt", Key: "run/a+b", VersionID: "other"}, other); diff != "" {
+		t.Errorf("truth of another version (-want +got):\n%s", diff)
+	}
 	b.admin(t, http.MethodGet, "/truth?bucket=ckpt&key=run%2Fa%2Bb", "", &truth)
 	if !truth.Cached || truth.ETag != tag {
 		t.Errorf("truth: %+v", truth)
@@ -118,11 +126,21 @@ func TestAdmin(t *testing.T) {
 		{http.MethodDelete, "/faults?id=x", ``},
 		{http.MethodGet, "/truth?bucket=ckpt", ``},
 		{http.MethodGet, "/history?limit=0", ``},
+		{http.MethodPost, "/nodes/x/lose", ``},
 	} {
 		var answer struct{ Error string }
 		if got := b.admin(t, wrong.method, wrong.path, wrong.body, &answer); got != 400 || answer.Error == "" {
 			t.Errorf("%s %s %.40s: HTTP %d, %q", wrong.method, wrong.path, wrong.body, got, answer.Error)
 		}
+	}
+	lost := 0
+	for _, node := range []string{"0", "1"} {
+		var answer struct{ Lost int }
+		b.admin(t, http.MethodPost, "/nodes/"+node+"/lose", "", &answer)
+		lost += answer.Lost
+	}
+	if got := b.admin(t, http.MethodPost, "/nodes/2/lose", "", nil); got != 404 || lost != 1 {
+		t.Errorf("two nodes of two lost %d of one object; a third is HTTP %d", lost, got)
 	}
 	if len(b.sim.Rules()) != 0 {
 		t.Errorf("a wrong rule was taken: %+v", b.sim.Rules())

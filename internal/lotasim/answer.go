@@ -4,10 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/prestage/prestage/internal/object"
 )
 
 var errGone = errors.New("lotasim: the client is gone")
@@ -47,7 +44,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 		return 0, errGone
 	}
 	x.sent += int64(len(p))
-	x.wait(transfer(x.sent, x.rate) - time.Since(x.bodyStart))
+	x.wait(max(transfer(x.sent, x.rate)-time.Since(x.bodyStart), time.Until(x.joined.brings(x.sent))))
 	if x.dead {
 		return 0, errGone
 	}
@@ -63,7 +60,7 @@ func (x *exchange) effect(status int) int {
 	case status/100 == 2 && x.makesBucket():
 		x.sim.bucketCreated(x.ref.Bucket)
 	case status/100 == 2 && x.ref.Key != "" && rewritesObject(x.r):
-		x.sim.cache.invalidate(x.ref) // before the client knows, so that it never reads what was
+		x.written()
 	case x.ref.Key == "":
 	case x.r.Method == http.MethodHead:
 		return x.head(status)
@@ -84,7 +81,7 @@ func (x *exchange) head(status int) int {
 	warming := len(byteRange) == 1 && byteRange[0] == warmingRange
 	if !warming && (len(byteRange) == 0 || !x.sim.opts.AnyRangeFills) {
 		if status/100 == 2 {
-			x.sim.cache.seen(x.ref, v)
+			x.sim.cache.seen(x.named(v), v)
 		}
 		return status
 	}
@@ -94,21 +91,12 @@ func (x *exchange) head(status int) int {
 	if status/100 != 2 {
 		return status
 	}
-	x.sim.cache.accessed(x.ref, v, x.start, true)
+	x.sim.cache.accessed(x.named(v), v, x.start, true)
 	if !x.side.cached {
 		return status
 	}
-	filled, f := x.sim.fill(fillOrder{ref: x.ref, v: v, drop: x.dropFill, hold: x.holdFill, head: true})
-	x.filled = filled
-	x.sim.counters.access(filled)
-	if f != nil && x.sim.opts.Synchronous {
-		select {
-		case <-f.done:
-		case <-x.r.Context().Done():
-			x.dead = true
-		case <-x.sim.closed:
-			x.dead = true
-		}
+	if f := x.asks(v); f != nil && x.sim.opts.Synchronous {
+		x.await(f.done)
 	}
 	if !warming {
 		return status
@@ -149,41 +137,4 @@ func (x *exchange) empty() int {
 	h.Set("Content-Range", "bytes */0")
 	h.Del("ETag")
 	return http.StatusRequestedRangeNotSatisfiable
-}
-
-// get is a GET's effect: a hit comes at the cache's speed; a miss, or one that
-// meets a fill under way, reads through at the backend's.
-func (x *exchange) get(status int) {
-	v := described(status, x.Header())
-	t := x.sim.opts.Timing
-	x.firstByte, x.rate = t.BackendFirstByte, t.BackendRate
-	if v.etag == "" { // a sub-resource, no object's bytes
-		return
-	}
-	x.sim.cache.accessed(x.ref, v, x.start, false)
-	if !x.side.cached {
-		return
-	}
-	x.filled, _ = x.sim.fill(fillOrder{ref: x.ref, v: v, drop: x.dropFill, hold: x.holdFill})
-	x.sim.counters.access(x.filled)
-	if x.filled == FillHit {
-		x.firstByte, x.rate = t.CacheFirstByte, t.CacheRate
-	}
-}
-
-// described reads the version of the whole object from an answer's header. A
-// 206's Content-Length is that of the part; the whole is in Content-Range.
-func described(status int, h http.Header) version {
-	v := version{etag: object.TrimETag(h.Get("ETag"))}
-	size := h.Get("Content-Length")
-	if status == http.StatusPartialContent {
-		_, size, _ = strings.Cut(h.Get("Content-Range"), "/")
-	}
-	if n, err := strconv.ParseInt(size, 10, 64); err == nil {
-		v.size = n
-	}
-	if t, err := http.ParseTime(h.Get("Last-Modified")); err == nil {
-		v.modified = t
-	}
-	return v
 }

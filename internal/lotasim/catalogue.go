@@ -1,12 +1,10 @@
 package lotasim
 
 import (
-	"cmp"
 	"encoding/hex"
 	"hash/fnv"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -18,8 +16,8 @@ import (
 //
 // The bytes of an object follow from its ETag and offset, except for those of
 // PutBytes. It serves GetObject and HeadObject with one range and conditions,
-// ListObjectsV2 without a delimiter, and HeadBucket. Its methods may be called
-// while it serves.
+// ListObjectsV2 without a delimiter, and HeadBucket; a version by its id in
+// buckets that keep versions. Its methods may be called while it serves.
 type Catalogue struct {
 	opts CatalogueOptions
 
@@ -37,6 +35,9 @@ type CatalogueOptions struct {
 	// StrictRegion refuses signatures for another region than Region. What
 	// CoreWeave does is not known.
 	StrictRegion bool
+	// BadSignatureAs400 answers a signature that doesn't match with 400 in place
+	// of AWS's 403. Which one is CoreWeave's is not known.
+	BadSignatureAs400 bool
 	// Now is the clock for signatures and new objects; nil: time.Now.
 	Now func() time.Time
 }
@@ -52,18 +53,22 @@ type Credential struct {
 
 // catalogueBucket holds single objects, which hide those of the ranges.
 type catalogueBucket struct {
-	single map[string]item
-	keys   []string // of single, sorted; nil: to be made anew
-	ranges []keyRange
+	single    map[string]item
+	keys      []string // of single, sorted; nil: to be made anew
+	ranges    []keyRange
+	versioned bool
+	older     map[string][]item // former versions, the newest first
 }
 
 // item is one version of an object.
 type item struct {
-	size     int64
-	version  uint64
-	modified time.Time
-	body     []byte // nil: generated
-	deleted  bool   // hides an object of a range
+	size      int64
+	version   uint64
+	versionID string // "" when written while the bucket kept no versions
+	modified  time.Time
+	body      []byte // nil: generated
+	archived  bool   // the class is STANDARD_IA
+	deleted   bool   // a delete marker, or what hides an object of a range
 }
 
 // NewCatalogue returns one without buckets.
@@ -97,7 +102,7 @@ func (c *Catalogue) HasBucket(name string) bool {
 func (c *Catalogue) bucket(name string) *catalogueBucket {
 	b := c.buckets[name]
 	if b == nil {
-		b = &catalogueBucket{single: map[string]item{}}
+		b = &catalogueBucket{single: map[string]item{}, older: map[string][]item{}}
 		c.buckets[name] = b
 	}
 	return b
@@ -122,23 +127,54 @@ func (c *Catalogue) PutBytes(bucket, key string, body []byte) string {
 func (c *Catalogue) put(bucket, key string, it item) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writes++
-	it.version = c.writes
-	c.bucket(bucket).set(key, it)
+	c.write(c.bucket(bucket), key, &it)
 	return etag(bucket, key, it.version)
 }
 
-// Delete removes an object, also one of a range. Without one it does nothing.
+// write makes it the latest version of key. The caller holds the lock.
+func (c *Catalogue) write(b *catalogueBucket, key string, it *item) {
+	c.writes++
+	it.version = c.writes
+	if b.versioned {
+		it.versionID = versionIDOf(it.version)
+		if former, ok := b.latest(key); ok {
+			b.older[key] = slices.Insert(b.older[key], 0, former)
+		}
+	}
+	b.set(key, *it)
+}
+
+// Delete removes an object, also one of a range. Without one it does nothing. In
+// a bucket that keeps versions it puts a delete marker before them, as S3 does.
 func (c *Catalogue) Delete(bucket, key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := c.bucket(bucket)
-	if b.inRange(key) {
-		b.set(key, item{deleted: true})
-		return
+	marker := item{deleted: true, modified: c.opts.Now()}
+	switch {
+	case b.versioned:
+		c.write(b, key, &marker)
+	case b.inRange(key):
+		b.set(key, marker)
+	default:
+		delete(b.single, key)
+		b.keys = nil
 	}
-	delete(b.single, key)
-	b.keys = nil
+}
+
+// Archive moves an object to the class STANDARD_IA, where it stays until it is
+// written anew: it is the same version, and reading it changes nothing. False:
+// there is no such object.
+func (c *Catalogue) Archive(bucket, key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.bucket(bucket)
+	it, ok := b.find(key)
+	if ok {
+		it.archived = true
+		b.set(key, it)
+	}
+	return ok
 }
 
 func (b *catalogueBucket) set(key string, it item) {
@@ -155,29 +191,29 @@ func (c *Catalogue) AddRange(bucket, format string, n int, size int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writes++
-	r, err := newKeyRange(format, n, item{size: size, version: c.writes, modified: c.opts.Now()})
+	it := item{size: size, version: c.writes, modified: c.opts.Now()}
+	b := c.bucket(bucket)
+	if b.versioned {
+		it.versionID = versionIDOf(it.version)
+	}
+	r, err := newKeyRange(format, n, it)
 	if err != nil {
 		return err
 	}
-	b := c.bucket(bucket)
 	b.ranges = append(b.ranges, r)
 	return nil
 }
 
 // find returns the object that key names.
-func (c *Catalogue) find(bucket, key string) (item, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	b := c.buckets[bucket]
-	if b == nil {
-		return item{}, false
-	}
-	return b.find(key)
+func (b *catalogueBucket) find(key string) (item, bool) {
+	it, ok := b.latest(key)
+	return it, ok && !it.deleted
 }
 
-func (b *catalogueBucket) find(key string) (item, bool) {
+// latest is find, but also what says that the object is deleted.
+func (b *catalogueBucket) latest(key string) (item, bool) {
 	if it, ok := b.single[key]; ok {
-		return it, !it.deleted
+		return it, true
 	}
 	for _, r := range b.ranges {
 		if r.has(key) {
@@ -189,65 +225,6 @@ func (b *catalogueBucket) find(key string) (item, bool) {
 
 func (b *catalogueBucket) inRange(key string) bool {
 	return slices.ContainsFunc(b.ranges, func(r keyRange) bool { return r.has(key) })
-}
-
-// listed is an object with its key.
-type listed struct {
-	key string
-	item
-}
-
-// list returns the first n objects whose keys start with prefix and come after
-// after, in the order of their bytes.
-func (c *Catalogue) list(bucket, prefix, after string, n int) []listed {
-	c.mu.Lock() // the sorted keys may have to be made
-	defer c.mu.Unlock()
-	b := c.buckets[bucket]
-	if b == nil {
-		return nil
-	}
-	if b.keys == nil {
-		b.keys = make([]string, 0, len(b.single))
-		for k := range b.single {
-			b.keys = append(b.keys, k)
-		}
-		slices.Sort(b.keys)
-	}
-	var out []listed
-	for len(out) < n {
-		key, ok := b.next(prefix, after)
-		if !ok {
-			break
-		}
-		if it, ok := b.find(key); ok {
-			out = append(out, listed{key, it})
-		}
-		after = key
-	}
-	return out
-}
-
-// next is the smallest key with the prefix that comes after after.
-func (b *catalogueBucket) next(prefix, after string) (string, bool) {
-	from := max(prefix, after+"\x00") // the least string that is greater than after
-	if after == "" {
-		from = prefix
-	}
-	best, found := "", false
-	consider := func(key string) {
-		if strings.HasPrefix(key, prefix) && (!found || key < best) {
-			best, found = key, true
-		}
-	}
-	if i, _ := slices.BinarySearchFunc(b.keys, from, cmp.Compare[string]); i < len(b.keys) {
-		consider(b.keys[i])
-	}
-	for _, r := range b.ranges {
-		if key, ok := r.first(from); ok {
-			consider(key)
-		}
-	}
-	return best, found
 }
 
 // etag is unique to one version of one object. Like S3's it is 32 hex digits,

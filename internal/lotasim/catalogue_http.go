@@ -73,7 +73,11 @@ func (c *Catalogue) authenticate(r *http.Request) (Credential, *s3Error) {
 		}
 	}
 	who := c.opts.Credentials[i]
-	return who, sig.verify(r, who.SecretAccessKey, c.opts.Now())
+	e = sig.verify(r, who.SecretAccessKey, c.opts.Now())
+	if e != nil && e.Code == "SignatureDoesNotMatch" && c.opts.BadSignatureAs400 {
+		e.Status = http.StatusBadRequest
+	}
+	return who, e
 }
 
 func (k Credential) mayUse(bucket string) bool {
@@ -82,12 +86,12 @@ func (k Credential) mayUse(bucket string) bool {
 
 // object answers GetObject and HeadObject.
 func (c *Catalogue) object(w http.ResponseWriter, r *http.Request, ref object.Ref, who Credential) *s3Error {
-	it, ok := c.find(ref.Bucket, ref.Key)
+	it, e := c.requested(w, r, ref.Bucket, ref.Key)
 	switch {
-	case !ok && who.DenyList:
+	case e != nil && e.Status == http.StatusNotFound && who.DenyList:
 		return accessDenied("Access Denied")
-	case !ok:
-		return &s3Error{Status: http.StatusNotFound, Code: "NoSuchKey", Message: "The specified key does not exist."}
+	case e != nil:
+		return e
 	}
 	tag := etag(ref.Bucket, ref.Key, it.version)
 	h := w.Header()
@@ -101,6 +105,9 @@ func (c *Catalogue) object(w http.ResponseWriter, r *http.Request, ref object.Re
 		return e
 	}
 	h.Set("ETag", `"`+tag+`"`)
+	if it.archived { // as AWS, which leaves the header out for STANDARD
+		h.Set("X-Amz-Storage-Class", it.class())
+	}
 	h.Set("Last-Modified", it.modified.UTC().Format(http.TimeFormat))
 	if status == http.StatusNotModified {
 		w.WriteHeader(status)

@@ -1,11 +1,13 @@
 package lotasim
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -74,7 +76,7 @@ func (c *Catalogue) objects(w http.ResponseWriter, r *http.Request, bucket strin
 	for _, o := range page {
 		res.Contents = append(res.Contents, listObject{
 			Key: encode(o.key), LastModified: lastModified(o.modified), Size: o.size,
-			ETag: `"` + etag(bucket, o.key, o.version) + `"`, StorageClass: "STANDARD",
+			ETag: `"` + etag(bucket, o.key, o.version) + `"`, StorageClass: o.class(),
 		})
 	}
 	body, err := xml.Marshal(res)
@@ -101,4 +103,63 @@ func pageSize(q url.Values) (int, *s3Error) {
 
 func invalidArgument(message string) *s3Error {
 	return &s3Error{Status: http.StatusBadRequest, Code: "InvalidArgument", Message: message}
+}
+
+// listed is an object with its key.
+type listed struct {
+	key string
+	item
+}
+
+// list returns the first n objects whose keys start with prefix and come after
+// after, in the order of their bytes.
+func (c *Catalogue) list(bucket, prefix, after string, n int) []listed {
+	c.mu.Lock() // the sorted keys may have to be made
+	defer c.mu.Unlock()
+	b := c.buckets[bucket]
+	if b == nil {
+		return nil
+	}
+	if b.keys == nil {
+		b.keys = make([]string, 0, len(b.single))
+		for k := range b.single {
+			b.keys = append(b.keys, k)
+		}
+		slices.Sort(b.keys)
+	}
+	var out []listed
+	for len(out) < n {
+		key, ok := b.next(prefix, after)
+		if !ok {
+			break
+		}
+		if it, ok := b.find(key); ok {
+			out = append(out, listed{key, it})
+		}
+		after = key
+	}
+	return out
+}
+
+// next is the smallest key with the prefix that comes after after.
+func (b *catalogueBucket) next(prefix, after string) (string, bool) {
+	from := max(prefix, after+"\x00") // the least string that is greater than after
+	if after == "" {
+		from = prefix
+	}
+	best, found := "", false
+	consider := func(key string) {
+		if strings.HasPrefix(key, prefix) && (!found || key < best) {
+			best, found = key, true
+		}
+	}
+	if i, _ := slices.BinarySearchFunc(b.keys, from, cmp.Compare[string]); i < len(b.keys) {
+		consider(b.keys[i])
+	}
+	for _, r := range b.ranges {
+		if key, ok := r.first(from); ok {
+			consider(key)
+		}
+	}
+	return best, found
 }

@@ -230,10 +230,13 @@ func TestPermissions(t *testing.T) {
 		name         string
 		who          Credential
 		secret       string
-		region       string
-		head         string // codes: HEAD of an object,
-		missing      string // of a key that doesn't exist,
-		list, bucket string // a list, HeadBucket
+		region       string // the only one; "": any
+		signed       string // the region of the signature; "": testRegion
+		as400        bool
+		late         time.Duration // of the client's clock
+		head         string        // codes: HEAD of an object,
+		missing      string        // of a key that doesn't exist,
+		list, bucket string        // a list, HeadBucket
 	}{
 		{name: "all", who: none, head: "<nil>", missing: "NotFound", list: "<nil>", bucket: "<nil>"},
 		{name: "no get", who: with(func(c *Credential) { c.DenyGet = true }), head: "Forbidden", missing: "Forbidden", list: "<nil>", bucket: "<nil>"},
@@ -242,13 +245,20 @@ func TestPermissions(t *testing.T) {
 		{name: "bucket by glob", who: with(func(c *Credential) { c.Buckets = []string{"ck*"} }), head: "<nil>", missing: "NotFound", list: "<nil>", bucket: "<nil>"},
 		{name: "wrong secret", who: none, secret: "x", head: "Forbidden", missing: "Forbidden", list: "SignatureDoesNotMatch", bucket: "Forbidden"},
 		{name: "unknown key", who: with(func(c *Credential) { c.AccessKeyID = "other" }), head: "Forbidden", missing: "Forbidden", list: "InvalidAccessKeyId", bucket: "Forbidden"},
+		{name: "wrong secret, answered 400", who: none, secret: "x", as400: true, head: "BadRequest", missing: "BadRequest", list: "SignatureDoesNotMatch", bucket: "BadRequest"},
+		{name: "unknown key, where a wrong secret is 400", who: with(func(c *Credential) { c.AccessKeyID = "other" }), as400: true, head: "Forbidden", missing: "Forbidden", list: "InvalidAccessKeyId", bucket: "Forbidden"},
+		{name: "wrong clock, where a wrong secret is 400", who: none, late: time.Hour, as400: true, head: "Forbidden", missing: "Forbidden", list: "RequestTimeTooSkewed", bucket: "Forbidden"},
+		{name: "any region", who: none, signed: "auto", head: "<nil>", missing: "NotFound", list: "<nil>", bucket: "<nil>"},
 		{name: "right region", who: none, region: testRegion, head: "<nil>", missing: "NotFound", list: "<nil>", bucket: "<nil>"},
 		{name: "wrong region", who: none, region: "RNO2A", head: "BadRequest", missing: "BadRequest", list: "AuthorizationHeaderMalformed", bucket: "BadRequest"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			cat := NewCatalogue(CatalogueOptions{Credentials: []Credential{tt.who}, Region: tt.region, StrictRegion: tt.region != ""})
+			cat := NewCatalogue(CatalogueOptions{
+				Credentials: []Credential{tt.who}, Region: tt.region, StrictRegion: tt.region != "", BadSignatureAs400: tt.as400,
+				Now: func() time.Time { return time.Now().Add(tt.late) },
+			})
 			cat.Put("ckpt", "k", large)
 			sim, err := New(Fast(), cat.Backends())
 			if err != nil {
@@ -264,7 +274,11 @@ func TestPermissions(t *testing.T) {
 			if tt.secret != "" {
 				secret = tt.secret
 			}
-			c := client(t, "http://cwlota.com", server.LOTAAddr(), secret)
+			c := client(t, "http://cwlota.com", server.LOTAAddr(), secret, func(o *s3.Options) {
+				if tt.signed != "" {
+					o.Region = tt.signed
+				}
+			})
 			_, headErr := head(t, c, "ckpt", "k", warmingRange)
 			_, missingErr := head(t, c, "ckpt", "none", warmingRange)
 			_, listErr := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("ckpt")})
@@ -280,7 +294,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// HeadBucket through the primary tells own, free; another's is above.
+// HeadBucket through the primary tells own, free and another's.
 func TestHeadBucket(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
@@ -290,6 +304,10 @@ func TestHeadBucket(t *testing.T) {
 	}
 	if _, err := b.primary.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("nobody")}); errorCode(err) != "NotFound" {
 		t.Errorf("free: %v, want 404", err)
+	}
+	b.cat.opts.Credentials[0].Buckets = []string{"mine"}
+	if _, err := b.primary.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("ckpt")}); errorCode(err) != "Forbidden" {
+		t.Errorf("another's: %v, want 403", err)
 	}
 }
 
@@ -308,4 +326,90 @@ func TestCatalogueIsReadOnly(t *testing.T) {
 	if errorCode(err) != "InvalidArgument" {
 		t.Errorf("token: %v", err)
 	}
+}
+
+// What S3 answers for versions and delete markers, as AWS documents it.
+func TestDeleteMarkers(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	if err := b.cat.AddRange("ckpt", "r%02d", 5, large); err != nil {
+		t.Fatal(err)
+	}
+	b.cat.Put("ckpt", "k", large)
+	b.cat.EnableVersioning("ckpt")
+	b.cat.Put("ckpt", "k", 2*large)
+	b.cat.Put("ckpt", "k", 3*large)
+	for _, key := range []string{"k", "r03"} {
+		b.cat.Delete("ckpt", key)
+	}
+	type answer struct {
+		Code   string
+		Size   int64
+		Marker string
+		ID     string
+	}
+	ask := func(key, id string) answer {
+		url := "http://ckpt.cwlota.com/" + key
+		if id != "" {
+			url += "?versionId=" + id
+		}
+		s := signing(b.cat)
+		sim, err := New(Fast(), Backends{LOTA: s, Primary: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sim.Close()
+		w := do(t, sim.LOTA(), "GET", url, warmingRange)
+		got := answer{Marker: w.Header().Get("X-Amz-Delete-Marker"), ID: w.Header().Get("X-Amz-Version-Id")}
+		if _, code, ok := strings.Cut(w.Body.String(), "<Code>"); ok {
+			got.Code, _, _ = strings.Cut(code, "<")
+			got.Code = fmt.Sprint(w.Code) + " " + got.Code
+			return got
+		}
+		_, err = fmt.Sscanf(w.Header().Get("Content-Range"), "bytes 0-0/%d", &got.Size)
+		if err != nil || sim.TruthOf("ckpt", key, versionID(got.ID)).Bytes != got.Size {
+			t.Errorf("%s %s: %v, %+v", key, id, err, sim.Truth("ckpt", key))
+		}
+		return got
+	}
+	all := b.cat.Versions("ckpt", "k")
+	if len(all) != 4 || !all[0].DeleteMarker || all[1].Size != 3*large || all[3].VersionID != "null" {
+		t.Fatalf("versions: %+v", all)
+	}
+	ranged := b.cat.Versions("ckpt", "r03")
+	if len(ranged) != 2 || !ranged[0].DeleteMarker || ranged[1].Size != large {
+		t.Fatalf("versions of one of a range: %+v", ranged)
+	}
+	if n := len(b.cat.Versions("ckpt", "r04")) + len(b.cat.Versions("ckpt", "none")) + len(b.cat.Versions("none", "k")); n != 1 {
+		t.Errorf("%d versions of one object that was never touched and two that never were", n)
+	}
+	for _, tt := range []struct {
+		key, id string
+		want    answer
+	}{
+		{"k", "", answer{Code: "404 NoSuchKey", Marker: "true", ID: all[0].VersionID}},
+		{"k", all[0].VersionID, answer{Code: "405 MethodNotAllowed", Marker: "true", ID: all[0].VersionID}},
+		{"k", all[1].VersionID, answer{Size: 3 * large, ID: all[1].VersionID}},
+		{"k", "null", answer{Size: large, ID: "null"}},
+		{"k", "none", answer{Code: "404 NoSuchVersion"}},
+		{"none", "", answer{Code: "404 NoSuchKey"}},
+		{"r03", "null", answer{Size: large, ID: "null"}},
+		{"r04", "", answer{Size: large, ID: "null"}},
+	} {
+		if diff := cmp.Diff(tt.want, ask(tt.key, tt.id)); diff != "" {
+			t.Errorf("%s %s (-want +got):\n%s", tt.key, tt.id, diff)
+		}
+	}
+	keys, _ := keysOf(t, b.lota, &s3.ListObjectsV2Input{Bucket: aws.String("ckpt")})
+	if diff := cmp.Diff([]string{"r00", "r01", "r02", "r04"}, keys); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	b.cat.Put("ckpt", "k", large)
+	if err := b.cat.AddRange("ckpt", "s%02d", 1, large); err != nil {
+		t.Fatal(err)
+	}
+	if id := b.cat.Versions("ckpt", "s00")[0].VersionID; len(id) != 32 {
+		t.Errorf("version id %q of a range", id)
+	}
+	b.warm(t, "k")
 }

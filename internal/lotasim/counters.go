@@ -14,7 +14,7 @@ type Counters struct {
 	InProgress    int64 `json:"in_progress"`
 	RangeRequests int64 `json:"range_requests"`
 	ProxyErrors   int64 `json:"proxy_errors"` // 5xx, injected ones included
-	CacheErrors   int64 `json:"cache_errors"` // fills that never happened
+	CacheErrors   int64 `json:"cache_errors"` // fills that came to nothing
 
 	PrimaryRequests int64 `json:"primary_requests"`
 	FillsStarted    int64 `json:"fills_started"`
@@ -63,6 +63,7 @@ func (s *Sim) Counters() Counters {
 	out.CacheRequests = out.Hits + out.Misses + out.InProgress
 	s.cache.mu.Lock()
 	defer s.cache.mu.Unlock()
+	s.cache.expireAll()
 	out.Evicted = s.cache.evicted
 	out.CachedObjects = int64(s.cache.recent.Len())
 	out.CachedBytes = s.cache.used

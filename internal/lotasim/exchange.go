@@ -27,6 +27,7 @@ type exchange struct {
 	rate      int64         // bytes per second of the body, 0: unlimited
 	sent      int64
 	bodyStart time.Time
+	joined    *joined // the fill that the body follows
 
 	status int
 	filled Filled
@@ -60,18 +61,34 @@ func (x *exchange) answer(wrong *s3Error) {
 	case wrong != nil:
 		x.refuse(wrong)
 	case !x.faults():
-	case x.side.cached && !x.makesBucket() && !x.sim.backends.HasBucket(x.ref.Bucket):
+	case x.unknownBucket():
 		x.stall(x.sim.opts.UnknownBucketStall)
 	case x.sim.bucketSettles(x.ref.Bucket):
-		x.refuse(&s3Error{Status: http.StatusBadRequest, Code: "InvalidRegion", Message: "Region does not match."})
+		x.settling()
 	default:
 		x.side.backend.ServeHTTP(x, x.r)
+		x.WriteHeader(http.StatusOK) // for a backend that left that to net/http
 	}
 }
 
 // makesBucket says that this is CreateBucket, after which the name exists.
 func (x *exchange) makesBucket() bool {
 	return x.r.Method == http.MethodPut && x.ref.Key == "" && x.r.URL.RawQuery == ""
+}
+
+// unknownBucket says that the bucket's host name leads nowhere.
+func (x *exchange) unknownBucket() bool {
+	return x.side.cached && !x.sim.opts.UnknownBucketAnswers && !x.makesBucket() && !x.sim.backends.HasBucket(x.ref.Bucket)
+}
+
+// settling answers for a bucket that isn't usable yet.
+func (x *exchange) settling() {
+	if x.sim.opts.NewBucketBare {
+		x.status = http.StatusBadRequest
+		x.w.WriteHeader(x.status)
+		return
+	}
+	x.refuse(&s3Error{Status: http.StatusBadRequest, Code: "InvalidRegion", Message: "Region does not match."})
 }
 
 func (x *exchange) refuse(e *s3Error) {
@@ -135,8 +152,13 @@ func (x *exchange) held(r *rule) {
 	case r.arrived <- struct{}{}:
 	default: // nobody counts that far
 	}
+	x.await(r.released)
+}
+
+// await waits for c to be closed, unless the client leaves or the emulator ends.
+func (x *exchange) await(c <-chan struct{}) {
 	select {
-	case <-r.released:
+	case <-c:
 	case <-x.r.Context().Done():
 		x.dead = true
 	case <-x.sim.closed:

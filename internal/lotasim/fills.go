@@ -1,14 +1,10 @@
 package lotasim
 
-import (
-	"time"
-
-	"github.com/prestage/prestage/internal/object"
-)
+import "time"
 
 // fillOrder is what a request asks of the cache.
 type fillOrder struct {
-	ref  object.Ref
+	name name
 	v    version
 	drop bool  // a rule: answer as if, but don't
 	hold *rule // a rule: not before it is released
@@ -20,7 +16,7 @@ type fillOrder struct {
 func (s *Sim) fill(o fillOrder) (Filled, *fill) {
 	c := s.cache
 	c.mu.Lock()
-	e := c.entry(o.ref)
+	e := c.entry(o.name)
 	again := o.head && s.opts.Refill
 	switch state := e.state(o.v); {
 	case state == FillHit && !again:
@@ -40,12 +36,12 @@ func (s *Sim) fill(o fillOrder) (Filled, *fill) {
 		return FillNone, nil
 	}
 	e.drawn++
-	if o.drop || draw(s.seed, "drop", o.ref, e.drawn) < s.opts.DropProbability {
+	if o.drop || draw(s.seed, "drop", o.name.Ref, e.drawn) < s.opts.DropProbability {
 		c.mu.Unlock()
 		s.counters.FillsDropped.Add(1)
 		return FillDropped, nil
 	}
-	f := &fill{entry: e, version: o.v, done: make(chan struct{})}
+	f := &fill{entry: e, version: o.v, flows: make(chan struct{}), done: make(chan struct{})}
 	e.filling = f
 	e.fills++
 	c.mu.Unlock()
@@ -53,6 +49,7 @@ func (s *Sim) fill(o fillOrder) (Filled, *fill) {
 	s.counters.FillsStarted.Add(1)
 	took := s.opts.Timing.fill(o.v.size)
 	if took == 0 && o.hold == nil {
+		f.flow()
 		s.finish(f)
 		return FillStarted, f
 	}
@@ -63,7 +60,7 @@ func (s *Sim) fill(o fillOrder) (Filled, *fill) {
 	}
 	go func() {
 		defer s.fills.Done()
-		if s.pass(took, o.hold) {
+		if s.pass(f, took, o.hold) {
 			s.finish(f)
 			return
 		}
@@ -86,9 +83,15 @@ func (s *Sim) begin() bool {
 	}
 }
 
-// pass waits for the time that a fill takes and for a rule's release; false:
-// the emulator was closed.
-func (s *Sim) pass(took time.Duration, hold *rule) bool {
+// flow says that the bytes come from now on.
+func (f *fill) flow() {
+	f.since = time.Now()
+	close(f.flows)
+}
+
+// pass waits for a rule's release and then the time that f takes; false: the
+// emulator was closed.
+func (s *Sim) pass(f *fill, took time.Duration, hold *rule) bool {
 	if hold != nil {
 		select {
 		case <-hold.released:
@@ -96,6 +99,7 @@ func (s *Sim) pass(took time.Duration, hold *rule) bool {
 			return false
 		}
 	}
+	f.flow()
 	t := time.NewTimer(took)
 	defer t.Stop()
 	select {
@@ -107,8 +111,11 @@ func (s *Sim) pass(took time.Duration, hold *rule) bool {
 }
 
 func (s *Sim) finish(f *fill) {
-	if s.cache.put(f) {
+	switch {
+	case s.cache.put(f):
 		s.counters.FillsDone.Add(1)
+	case !f.stale: // no room
+		s.counters.FillsDropped.Add(1)
 	}
 	close(f.done)
 }

@@ -66,7 +66,7 @@ func setup(t *testing.T, change func(*Options)) *bundle {
 }
 
 // client is a real SDK client that dials addr whatever the host's name.
-func client(t *testing.T, endpoint, addr, secret string) *s3.Client {
+func client(t *testing.T, endpoint, addr, secret string, change ...func(*s3.Options)) *s3.Client {
 	t.Helper()
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -80,7 +80,7 @@ func client(t *testing.T, endpoint, addr, secret string) *s3.Client {
 		Credentials:  credentials.NewStaticCredentialsProvider(testKey, secret, ""),
 		HTTPClient:   &http.Client{Transport: transport},
 		Retryer:      aws.NopRetryer{},
-	})
+	}, change...)
 }
 
 // head sends a HEAD with the range ("": none).

@@ -1,15 +1,14 @@
 package lotasim
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 )
 
 // Options is every switch of the emulator. Start from Defaults or Fast: a zero
-// field means zero, not the default.
+// field means zero, not the default. What is documented of LOTA, and what is
+// only assumed, is told switch by switch in docs/lota-facts.md.
 type Options struct {
 	// LOTADomain and PrimaryDomain are what bucket names are prefixed to.
 	LOTADomain    string
@@ -30,27 +29,53 @@ type Options struct {
 	Refill bool
 	// AnyRangeFills lets every Range on a HEAD fill. Only bytes=0-0 is documented.
 	AnyRangeFills bool
+	// FillOnPut puts an object into the cache when PutObject writes it through
+	// LOTA. CoreWeave's own pages contradict each other about this.
+	FillOnPut bool
+	// VersionsBypass makes requests with a versionId go past the cache. By
+	// default they fill and hit the version that they name.
+	VersionsBypass bool
+	// HonourCacheControl makes a request with Cache-Control: no-cache or no-store
+	// go past the cache. One user relies on that; it isn't documented.
+	HonourCacheControl bool
+	// SkipArchive keeps objects of the class STANDARD_IA out of the cache.
+	SkipArchive bool
+	// GetDuringFill is what a GET does that meets a fill of its object.
+	GetDuringFill GetDuringFill
+
 	// DropProbability is how often (0 to 1) a fill never happens although its
 	// HEAD was answered with success.
 	DropProbability float64
-
 	// MinCacheBytes is the largest size that never enters the cache.
 	MinCacheBytes int64
-	// Nodes x NodeBytes is the cache's capacity in bytes; the least recently
-	// used objects leave it first.
+	// Nodes x NodeBytes is the cache's capacity in bytes.
 	Nodes     int
 	NodeBytes int64
+	// FullCacheRefuses makes a fill that no longer fits come to nothing. By
+	// default the least recently used objects make room.
+	FullCacheRefuses bool
+	// CacheTTL is how long after its fill an object leaves the cache; 0: never.
+	CacheTTL time.Duration
+	// RefillLost makes LOTA fill again what LoseNode took.
+	RefillLost bool
 
 	// UnknownBucketStall is how long a request for a bucket that doesn't exist
-	// hangs on the LOTA listener, before its connection is cut. In reality the
-	// bucket is a host name that doesn't resolve, and the stall one of DNS.
+	// hangs on the LOTA listener, before its connection is cut; 0: as long as the
+	// client waits. In reality the bucket is a host name that doesn't resolve,
+	// and the stall one of DNS.
 	UnknownBucketStall time.Duration
+	// UnknownBucketAnswers lets the backend answer instead: 404 NoSuchBucket.
+	UnknownBucketAnswers bool
 	// NewBucketDelay is how long a bucket that was created through the emulator
 	// answers 400 InvalidRegion; CoreWeave says about a minute.
 	NewBucketDelay time.Duration
+	// NewBucketBare leaves that answer without a body, so without a code.
+	NewBucketBare bool
 
 	Timing Timing
 
+	// Faults are rules from the start, as AddRule takes them.
+	Faults []Rule
 	// Seed makes what is random repeatable, whatever the order of concurrent
 	// requests; 0 chooses one. Sim.Seed tells it.
 	Seed uint64
@@ -60,16 +85,15 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Timing is the model of time. A duration of 0 adds nothing, a rate of 0 is
-// unlimited. Rates are bytes per second.
-type Timing struct {
-	Metadata         time.Duration // every HEAD: authorisation and metadata
-	BackendFirstByte time.Duration // GET that is not a hit, and every fill
-	BackendRate      int64
-	CacheFirstByte   time.Duration // GET that is a hit
-	CacheRate        int64
-	FillRate         int64 // from the backend into the cache
-}
+// GetDuringFill is what a GET does that meets a fill of its object.
+type GetDuringFill string
+
+// The ways of a GET during a fill. Which one is LOTA's is not known.
+const (
+	ReadThrough GetDuringFill = "read-through" // reads from the backend, beside the fill
+	JoinFill    GetDuringFill = "join"         // gets each byte as soon as the fill has brought it
+	AwaitFill   GetDuringFill = "await"        // waits for the end of the fill, then is a hit
+)
 
 // Defaults is LOTA as documented, with times that let a person see a cache at
 // work while 100 MB are still a matter of a second.
@@ -79,6 +103,7 @@ func Defaults() Options {
 		PrimaryDomain:      "cwobject.com",
 		RangedStatus:       http.StatusPartialContent,
 		EmptyStatus:        http.StatusRequestedRangeNotSatisfiable,
+		GetDuringFill:      ReadThrough,
 		MinCacheBytes:      4_000_000,
 		Nodes:              2,
 		NodeBytes:          16 << 30,
@@ -104,55 +129,4 @@ func Fast() Options {
 	o.Timing = Timing{}
 	o.NewBucketDelay = 0
 	return o
-}
-
-func (o Options) check() error {
-	switch {
-	case o.LOTADomain == "" || o.PrimaryDomain == "":
-		return errors.New("both domains must be set")
-	case o.LOTADomain == o.PrimaryDomain:
-		return fmt.Errorf("the LOTA and the primary domain are both %q: they must differ", o.LOTADomain)
-	case o.RangedStatus != http.StatusOK && o.RangedStatus != http.StatusPartialContent:
-		return fmt.Errorf("status %d for a ranged HEAD: must be 200 or 206", o.RangedStatus)
-	case o.EmptyStatus != http.StatusOK && o.EmptyStatus != http.StatusRequestedRangeNotSatisfiable:
-		return fmt.Errorf("status %d for an empty object: must be 200 or 416", o.EmptyStatus)
-	case !(o.DropProbability >= 0 && o.DropProbability <= 1):
-		return fmt.Errorf("drop probability %v: must be 0 to 1", o.DropProbability)
-	case o.MinCacheBytes < 0:
-		return fmt.Errorf("minimum of %d bytes: must not be negative", o.MinCacheBytes)
-	case o.Nodes < 1 || o.NodeBytes < 1:
-		return fmt.Errorf("%d nodes of %d bytes: must be at least one of each", o.Nodes, o.NodeBytes)
-	case o.UnknownBucketStall < 0 || o.NewBucketDelay < 0:
-		return errors.New("a delay must not be negative")
-	case o.HistoryLimit < 1:
-		return fmt.Errorf("history of %d requests: must be at least 1", o.HistoryLimit)
-	}
-	return o.Timing.check()
-}
-
-func (t Timing) check() error {
-	for _, d := range []time.Duration{t.Metadata, t.BackendFirstByte, t.CacheFirstByte} {
-		if d < 0 {
-			return fmt.Errorf("delay %v: must not be negative", d)
-		}
-	}
-	for _, rate := range []int64{t.BackendRate, t.CacheRate, t.FillRate} {
-		if rate < 0 {
-			return fmt.Errorf("rate of %d bytes per second: must not be negative", rate)
-		}
-	}
-	return nil
-}
-
-// fill is how long it takes to bring size bytes into the cache.
-func (t Timing) fill(size int64) time.Duration {
-	return t.BackendFirstByte + transfer(size, t.FillRate)
-}
-
-// transfer is how long n bytes take at rate bytes per second.
-func transfer(n, rate int64) time.Duration {
-	if rate == 0 {
-		return 0
-	}
-	return time.Duration(float64(n) / float64(rate) * float64(time.Second))
 }

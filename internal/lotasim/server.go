@@ -12,11 +12,16 @@ import (
 )
 
 // Addrs are the addresses to listen on; "" means a free port of 127.0.0.1.
+// Several Sims over the same Backends are several clusters, which share a store
+// but no cache: one primary listener is enough for them.
 type Addrs struct {
 	LOTA    string
-	Primary string
+	Primary string // NoListener: none
 	Admin   string
 }
+
+// NoListener stands for an address that nothing listens on.
+const NoListener = "-"
 
 // Server is a Sim on three addresses.
 type Server struct {
@@ -32,6 +37,9 @@ func Listen(ctx context.Context, s *Sim, addrs Addrs) (*Server, error) {
 		admin:   &endpoint{name: ListenerAdmin, addr: addrs.Admin, handler: s.Admin(), log: s.log},
 	}
 	for _, e := range []*endpoint{srv.lota, srv.primary, srv.admin} {
+		if e.addr == NoListener {
+			continue
+		}
 		if err := e.start(ctx); err != nil {
 			srv.Close()
 			return nil, err
@@ -43,7 +51,7 @@ func Listen(ctx context.Context, s *Sim, addrs Addrs) (*Server, error) {
 // LOTAAddr is the host:port of the LOTA listener, for LOTA_DIAL or as a proxy.
 func (s *Server) LOTAAddr() string { return s.lota.addr }
 
-// PrimaryAddr is the host:port of the primary listener.
+// PrimaryAddr is the host:port of the primary listener, or NoListener.
 func (s *Server) PrimaryAddr() string { return s.primary.addr }
 
 // AdminAddr is the host:port of the admin listener.

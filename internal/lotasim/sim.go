@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/prestage/prestage/internal/object"
 )
 
 // Names of the listeners, as History, rules and log lines have them.
@@ -62,13 +64,22 @@ func New(o Options, b Backends) (*Sim, error) {
 	}
 	s := &Sim{
 		opts: o, seed: o.Seed, backends: b, log: log,
-		cache:      newCache(int64(o.Nodes) * o.NodeBytes),
+		cache: &cache{
+			capacity: int64(o.Nodes) * o.NodeBytes, ttl: o.CacheTTL, refuses: o.FullCacheRefuses,
+			entries: map[name]*entry{}, latest: map[object.Ref]string{},
+		},
 		history:    history{limit: o.HistoryLimit},
 		newBuckets: map[string]time.Time{},
 		closed:     make(chan struct{}),
 	}
 	if s.seed == 0 {
 		s.seed = rand.Uint64()
+	}
+	s.cache.node = s.place
+	for _, r := range o.Faults {
+		if _, err := s.AddRule(r); err != nil {
+			return nil, fmt.Errorf("lotasim options: %w", err)
+		}
 	}
 	log.Info("lotasim", slog.Uint64("seed", s.seed))
 	return s, nil

@@ -307,7 +307,9 @@ func TestWriteInvalidates(t *testing.T) {
 	}{
 		{http.MethodPut, "/k", true},
 		{http.MethodPut, "/k?x-id=PutObject", true},
-		{http.MethodDelete, "/k?versionId=v", true},
+		{http.MethodDelete, "/k", true},
+		{http.MethodDelete, "/k?versionId=null", true},
+		{http.MethodDelete, "/k?versionId=another", false},
 		{http.MethodPost, "/k?uploadId=u", true},
 		{http.MethodPut, "/k?partNumber=1&uploadId=u", false},
 		{http.MethodPost, "/k?uploads=", false},

@@ -4,9 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // TestTiming measures the model of time on a clock that runs only when nothing
@@ -195,6 +199,36 @@ func TestUnknownBucketStalls(t *testing.T) {
 			t.Errorf("primary: HTTP %d, want the backend's own", w.Code)
 		}
 	})
+}
+
+// A bucket that doesn't exist may also answer: with the backend's 404.
+func TestUnknownBucketAnswers(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(o *Options) { o.UnknownBucketAnswers = true })
+	if _, err := head(t, b.lota, "nobody", "k", warmingRange); errorCode(err) != "NotFound" {
+		t.Errorf("HEAD: %v, want 404", err)
+	}
+	_, err := b.lota.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("nobody")})
+	if errorCode(err) != "NoSuchBucket" {
+		t.Errorf("list: %v, want NoSuchBucket", err)
+	}
+}
+
+// What a GET says of a bucket that isn't usable yet.
+func TestNewBucketBare(t *testing.T) {
+	t.Parallel()
+	for _, bare := range []bool{false, true} {
+		s := direct(t, large, func(o *Options) { o.NewBucketBare = bare })
+		defer s.Close()
+		do(t, s.Primary(), http.MethodPut, "http://fresh.cwobject.com/", "")
+		w := do(t, s.LOTA(), http.MethodGet, "http://fresh.cwlota.com/k", "")
+		if w.Code != http.StatusBadRequest || strings.Contains(w.Body.String(), "<Code>InvalidRegion<") == bare || w.Body.Len() == 0 != bare {
+			t.Errorf("bare %v: HTTP %d, %q", bare, w.Code, w.Body)
+		}
+		if r := s.History(Filter{Method: http.MethodGet})[0]; r.Status != http.StatusBadRequest || r.Aborted {
+			t.Errorf("bare %v: history has %+v", bare, r)
+		}
+	}
 }
 
 func TestNewBucketSettles(t *testing.T) {

@@ -17,6 +17,13 @@ lotasim emulates CoreWeave LOTA. Seed {{.Seed}}. It is no cache and not for prod
   LOTA     http://<bucket>.cwlota.com     answers on {{.LOTA}}
   primary  http://<bucket>.cwobject.com   answers on {{.Primary}}
   admin    http://{{.Admin}}/             history, truth, counters, faults
+{{- if .SecondLOTA}}
+
+A second cluster, with the same objects and a cache of its own:
+
+  LOTA     http://<bucket>.cwlota.com     answers on {{.SecondLOTA}}
+  admin    http://{{.SecondAdmin}}/             history, truth, counters, faults
+{{- end}}
 
 Keys and region:
 
@@ -54,14 +61,17 @@ func (s *System) explain(o Options, out io.Writer) error {
 	if len(o.Buckets) > 0 {
 		bucket = o.Buckets[0]
 	}
-	var text strings.Builder
-	err := usage.Execute(&text, map[string]any{
+	fields := map[string]any{
 		"Seed": s.Sim.Seed(), "LOTA": s.Server.LOTAAddr(), "Primary": s.Server.PrimaryAddr(), "Admin": s.Server.AdminAddr(),
-		"AccessKey": o.AccessKey, "SecretKey": secret, "Region": o.Region, "AWSConfig": s.AWSConfig, "Bucket": bucket,
-	})
-	if err != nil {
+		"AccessKey": o.AccessKey, "SecretKey": secret, "Region": o.Region, "AWSConfig": s.AWSConfig, "Bucket": bucket, "SecondLOTA": "",
+	}
+	if s.SecondServer != nil {
+		fields["SecondLOTA"], fields["SecondAdmin"] = s.SecondServer.LOTAAddr(), s.SecondServer.AdminAddr()
+	}
+	var text strings.Builder
+	if err := usage.Execute(&text, fields); err != nil {
 		return err
 	}
-	_, err = io.WriteString(out, text.String()+"\n")
+	_, err := io.WriteString(out, text.String()+"\n")
 	return err
 }

@@ -21,6 +21,11 @@ type System struct {
 	Server *lotasim.Server
 	Store  *store.Store
 
+	// Second is the other cluster: the same store, another cache, no primary
+	// listener of its own. Nil without Options.SecondLOTA.
+	Second       *lotasim.Sim
+	SecondServer *lotasim.Server
+
 	// AWSConfig is the path of a file for AWS_CONFIG_FILE that makes the AWS CLI
 	// address buckets by host, as LOTA needs it.
 	AWSConfig string
@@ -67,20 +72,39 @@ func (s *System) start(ctx context.Context, o Options, log *slog.Logger) error {
 			return err
 		}
 	}
-	if s.Sim, err = lotasim.New(opts, s.Store.Backends()); err != nil {
+	addrs := lotasim.Addrs{LOTA: o.LOTAAddr, Primary: o.PrimaryAddr, Admin: o.AdminAddr}
+	if s.Sim, s.Server, err = cluster(ctx, opts, s.Store, addrs); err != nil || o.SecondLOTA == "" {
 		return err
 	}
-	s.Server, err = lotasim.Listen(ctx, s.Sim, lotasim.Addrs{LOTA: o.LOTAAddr, Primary: o.PrimaryAddr, Admin: o.AdminAddr})
+	if opts.Seed != 0 {
+		opts.Seed++ // the clusters have their bad moments at different times
+	}
+	addrs = lotasim.Addrs{LOTA: o.SecondLOTA, Primary: lotasim.NoListener, Admin: o.SecondAdmin}
+	s.Second, s.SecondServer, err = cluster(ctx, opts, s.Store, addrs)
 	return err
+}
+
+// cluster is a cache before the store, on its listeners.
+func cluster(ctx context.Context, o lotasim.Options, st *store.Store, addrs lotasim.Addrs) (*lotasim.Sim, *lotasim.Server, error) {
+	sim, err := lotasim.New(o, st.Backends())
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := lotasim.Listen(ctx, sim, addrs)
+	return sim, server, err
 }
 
 // Close ends it all, and removes the objects where no folder was named.
 func (s *System) Close() error {
-	if s.Server != nil {
-		s.Server.Close()
+	for _, server := range []*lotasim.Server{s.Server, s.SecondServer} {
+		if server != nil {
+			server.Close()
+		}
 	}
-	if s.Sim != nil {
-		s.Sim.Close()
+	for _, sim := range []*lotasim.Sim{s.Sim, s.Second} {
+		if sim != nil {
+			sim.Close()
+		}
 	}
 	var errs []error
 	if s.Store != nil {

@@ -1,10 +1,12 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,10 +14,14 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
@@ -66,6 +72,111 @@ func TestDefaultsAreThoseOfTheTags(t *testing.T) {
 			t.Errorf("%s has no help or no name", field.Name)
 		}
 	}
+}
+
+// flagless are the emulator's options that no flag sets: its names and limits,
+// and what concerns only backends with versions and archived objects.
+var flagless = []string{"LOTADomain", "PrimaryDomain", "HistoryLimit", "Logger", "Faults", "VersionsBypass", "SkipArchive"}
+
+// Every option of the emulator is a flag, and every flag reaches it.
+func TestFlagsReachTheEmulator(t *testing.T) {
+	t.Parallel()
+	var o Options
+	v := reflect.ValueOf(&o).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.Bool:
+			f.SetBool(v.Type().Field(i).Name != "Hostile")
+		case reflect.Int, reflect.Int64:
+			f.SetInt(int64(i + 1))
+		case reflect.Uint64:
+			f.SetUint(uint64(i + 1))
+		case reflect.Float64:
+			f.SetFloat(0.25)
+		case reflect.String:
+			f.SetString("set")
+		}
+	}
+	check := func(v reflect.Value) {
+		for i := range v.NumField() {
+			name := v.Type().Field(i).Name
+			if v.Field(i).IsZero() && !slices.Contains(flagless, name) {
+				t.Errorf("no flag sets %s", name)
+			}
+		}
+	}
+	got := o.sim(nil)
+	check(reflect.ValueOf(got))
+	check(reflect.ValueOf(got.Timing))
+	before := reflect.ValueOf(Defaults().sim(nil))
+	for i := range before.NumField() {
+		name := before.Type().Field(i).Name
+		same := reflect.DeepEqual(before.Field(i).Interface(), reflect.ValueOf(got).Field(i).Interface())
+		if same != slices.Contains(flagless, name) {
+			t.Errorf("%s: same as the default: %v", name, same)
+		}
+	}
+	o.Hostile = true
+	if got := o.sim(nil); len(got.Faults) == 0 || got.RangedStatus != http.StatusOK {
+		t.Errorf("hostile: %d rules, status %d", len(got.Faults), got.RangedStatus)
+	}
+}
+
+// Not parallel, as below.
+func TestSecondCluster(t *testing.T) {
+	o := freePorts()
+	o.SecondLOTA, o.SecondAdmin = "127.0.0.1:0", "127.0.0.1:0"
+	o.Seed = 7
+	s, err := Start(t.Context(), o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var text strings.Builder
+	if err := s.explain(o, &text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{s.SecondServer.LOTAAddr(), s.SecondServer.AdminAddr(), "A second cluster"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in:\n%s", want, &text)
+		}
+	}
+	if s.Second == s.Sim || s.Second.Seed() == s.Sim.Seed() || s.SecondServer.PrimaryAddr() != lotasim.NoListener {
+		t.Errorf("seeds %d and %d, primary %s", s.Sim.Seed(), s.Second.Seed(), s.SecondServer.PrimaryAddr())
+	}
+	clients := []*s3.Client{client(t, o, s.Server.LOTAAddr()), client(t, o, s.SecondServer.LOTAAddr())}
+	body := bytes.NewReader(make([]byte, 5<<20))
+	if _, err := clients[0].PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("ckpt"), Key: aws.String("k"), Body: body}); err != nil {
+		t.Fatal(err)
+	}
+	for i, sim := range []*lotasim.Sim{s.Sim, s.Second} {
+		other := []*lotasim.Sim{s.Second, s.Sim}[i]
+		before := other.Truth("ckpt", "k").RangedHeads
+		in := &s3.HeadObjectInput{Bucket: aws.String("ckpt"), Key: aws.String("k"), Range: aws.String("bytes=0-0")}
+		if _, err := clients[i].HeadObject(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		if sim.Truth("ckpt", "k").Fills != 1 || other.Truth("ckpt", "k").RangedHeads != before {
+			t.Errorf("cluster %d: %+v; the other: %+v", i+1, sim.Truth("ckpt", "k"), other.Truth("ckpt", "k"))
+		}
+	}
+}
+
+func client(t *testing.T, o Options, addr string) *s3.Client {
+	t.Helper()
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return s3.New(s3.Options{
+		BaseEndpoint: aws.String("http://cwlota.com"), Region: o.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(o.AccessKey, o.SecretKey, ""),
+		HTTPClient:  &http.Client{Transport: transport},
+	})
 }
 
 // TestRun does what a user does: reads the lines, pastes them. It is not parallel:
@@ -184,6 +295,7 @@ func TestStartFails(t *testing.T) {
 	for _, change := range []func(*Options){
 		func(o *Options) { o.Nodes = 0 },
 		func(o *Options) { o.AdminAddr = "127.0.0.1:none" },
+		func(o *Options) { o.SecondLOTA = "127.0.0.1:none" },
 		func(o *Options) { o.Buckets = []string{"X"} },
 	} {
 		o := freePorts()

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -151,12 +152,30 @@ func TestStore(t *testing.T) {
 			t.Errorf("error = %v, want 416", err)
 		}
 	})
+	t.Run("STANDARD_IA is not kept", func(t *testing.T) {
+		if _, err := lota.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: aws.String("ckpt"), Key: aws.String("archived"), StorageClass: types.StorageClassStandardIa,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		out, err := lota.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("ckpt"), Key: aws.String("archived")})
+		if err != nil || out.StorageClass == types.StorageClassStandardIa {
+			t.Errorf("class %q, %v", out.StorageClass, err)
+		}
+	})
 	t.Run("list", func(t *testing.T) { list(t, lota) })
 	t.Run("errors", func(t *testing.T) {
 		stranger := client(t, "cwlota.com", server.LOTAAddr(), "wrong")
 		_, err := stranger.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("ckpt")})
 		if code(err) != "SignatureDoesNotMatch" {
 			t.Errorf("wrong secret: %v", err)
+		}
+		for _, region := range []string{"RNO2A", "auto"} {
+			in := &s3.ListObjectsV2Input{Bucket: aws.String("ckpt")}
+			_, err = lota.ListObjectsV2(t.Context(), in, func(o *s3.Options) { o.Region = region })
+			if code(err) != "AuthorizationHeaderMalformed" || !strings.Contains(err.Error(), "StatusCode: 400") {
+				t.Errorf("signed for %s: %v", region, err)
+			}
 		}
 		_, err = lota.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("ckpt"), Key: aws.String("none")})
 		if code(err) != "NoSuchKey" {
