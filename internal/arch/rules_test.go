@@ -58,6 +58,7 @@ var arrows = map[string][]string{
 	"internal/arch":              {},
 	"internal/docscheck":         {},
 	"integration":                {},
+	"integration/clients":        {},
 }
 
 // stdlibOnly are the packages that import no other module outside their tests.

@@ -30,7 +30,7 @@ func readTree(root fs.FS) (tree, error) {
 			return err
 		case d.IsDir() && slices.Contains([]string{".git", "bin", "dist"}, name):
 			return fs.SkipDir
-		case !d.Type().IsRegular() || d.Name() == "go.sum":
+		case !d.Type().IsRegular() || d.Name() == "go.sum" || name == ".git": // a file where the tree is one of several
 			return nil
 		}
 		info, err := d.Info()
