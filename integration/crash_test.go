@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,4 +129,33 @@ func (w *world) checkOneEnd(t *testing.T, s sent, event string, atDeath receipt)
 		t.Errorf("dead letters (-want +got):\n%s", diff)
 	}
 	w.lota.mustHaveAsked(t, asked)
+}
+
+// TestPanic has the program panic whenever an event's objects have been filled.
+// That is a failure of each such event; the program goes on.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("last.ckpt", "other.ckpt")
+	p := launch(t, failpointBuild, w.environ(t, "FAILPOINT_PANIC=filled", "PRESTAGE_MAX_ATTEMPTS=2")).ready(t)
+	events := []sent{w.object(t, "event-1", "last.ckpt"), w.object(t, "event-2", "other.ckpt")}
+	for _, s := range events {
+		r := w.ends(t, s, "dead_lettered")
+		if r.Reason != "fill_failed" || r.Attempts != 2 || !strings.Contains(r.Error, "fail point filled") {
+			t.Errorf("event %s: %s after %d attempts: %s", s.id, r.Reason, r.Attempts, r.Error)
+		}
+		w.checkLetter(t, s, "fill_failed", "2", nil)
+	}
+	w.settled(t)
+	w.lota.mustHaveAsked(t, once("last.ckpt", "other.ckpt"))
+	stacks := 0
+	for _, line := range p.logged("panic while handling an event") {
+		if stack, _ := line["stack"].(string); strings.Contains(stack, "failpoint.Hit") {
+			stacks++
+		}
+	}
+	if stacks != 4 {
+		t.Errorf("%d stacks in the log, want one for each attempt", stacks)
+	}
+	p.stop(t)
 }

@@ -91,6 +91,39 @@ func TestStreamMadeAnewDuringAFill(t *testing.T) {
 	}
 }
 
+// TestReceiptOfAnotherIncarnation finds final receipts where those of the stream's
+// messages belong, written for messages of another time: the stream was made
+// anew or restored from a backup, or its server's clock was set back.
+func TestReceiptOfAnotherIncarnation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("a.ckpt", "b.ckpt")
+	w.run(t).stop(t)
+	kv, err := w.js.KeyValue(t.Context(), receiptsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []sent
+	for key, off := range map[string]time.Duration{"a.ckpt": -time.Hour, "b.ckpt": time.Hour} {
+		s := w.object(t, key, key)
+		other := fmt.Sprintf(`{"event_id":%q,"source":%q,"cluster":"default","outcome":"dead_lettered","reason":"not_found","stream":"EVENTS","stream_seq":%d,"stream_time":%q}`,
+			s.id, s.source, s.seq, stamp(w.storedAt(t, s.seq).Time.Add(off)))
+		if _, err := kv.PutString(t.Context(), s.key(), other); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, s)
+	}
+	w.run(t)
+	w.settled(t)
+	for _, s := range events {
+		stored := w.storedAt(t, s.seq)
+		if r := w.ends(t, s, "warm"); !r.StreamTime.Equal(stored.Time) || r.Attempts != 1 {
+			t.Errorf("receipt of %s is of %s after %d attempts, want %s after 1", s.id, r.StreamTime, r.Attempts, stored.Time)
+		}
+	}
+	w.lota.mustHaveAsked(t, once("a.ckpt", "b.ckpt"))
+}
+
 // streamIsBack waits until the program has made stream and durables anew.
 func (w *world) streamIsBack(t *testing.T) {
 	t.Helper()

@@ -147,7 +147,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 		err = runLanes(fetch, cfg, res, consumer.Config{
 			Cluster: cfg.Cluster,
 			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter},
-			Conn:    nc, JS: js, Receipts: res.receipts, Results: res.results, Letters: res.letters,
+			Conn:    nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
 			Warmer: warmer, Gate: lota.endpoint, Metrics: metrics, Log: log,
 		})
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {

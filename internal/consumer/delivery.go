@@ -20,6 +20,9 @@ type delivery struct {
 	Header   nats.Header
 	Data     []byte
 	Received time.Time
+	// Deliveries counts this one too. It is no count of attempts: crashes,
+	// outages and give-backs add to it.
+	Deliveries uint64
 }
 
 func newDelivery(msg jetstream.Msg, now time.Time) (*delivery, error) {
@@ -29,7 +32,7 @@ func newDelivery(msg jetstream.Msg, now time.Time) (*delivery, error) {
 	}
 	return &delivery{
 		msg: msg, Stream: meta.Stream, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(),
-		Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Received: now,
+		Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Received: now, Deliveries: meta.NumDelivered,
 	}, nil
 }
 

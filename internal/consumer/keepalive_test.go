@@ -40,6 +40,12 @@ func (m *fakeMsg) times() []time.Time {
 	return slices.Clone(m.beats)
 }
 
+func ackWaitOf(d time.Duration) *ackWait {
+	a := &ackWait{}
+	a.set(d)
+	return a
+}
+
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{"": nil, "a lost beat is no reason to stop": errors.New("lost")} {
@@ -49,7 +55,7 @@ func TestKeepAlive(t *testing.T) {
 				const ackWait = 30 * time.Second
 				m := &fakeMsg{beat: func() error { return err }}
 				last := time.Now()
-				stop := keepAlive(t.Context(), &delivery{msg: m}, ackWait, slog.New(slog.DiscardHandler))
+				stop := keepAlive(t.Context(), &delivery{msg: m}, ackWaitOf(ackWait), slog.New(slog.DiscardHandler))
 				time.Sleep(10 * ackWait)
 				synctest.Wait()
 				beats := m.times()
@@ -77,7 +83,7 @@ func TestKeepAliveEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		m := &fakeMsg{}
-		stop := keepAlive(ctx, &delivery{msg: m}, 30*time.Second, slog.New(slog.DiscardHandler))
+		stop := keepAlive(ctx, &delivery{msg: m}, ackWaitOf(30*time.Second), slog.New(slog.DiscardHandler))
 		cancel()
 		time.Sleep(time.Minute)
 		if n := len(m.times()); n != 0 {
@@ -97,7 +103,7 @@ func TestKeepAliveStopJoins(t *testing.T) {
 			<-finish
 			return nil
 		}}
-		stop := keepAlive(t.Context(), &delivery{msg: m}, 30*time.Second, slog.New(slog.DiscardHandler))
+		stop := keepAlive(t.Context(), &delivery{msg: m}, ackWaitOf(30*time.Second), slog.New(slog.DiscardHandler))
 		<-beating
 		stopped := make(chan struct{})
 		go func() {
@@ -112,5 +118,33 @@ func TestKeepAliveStopJoins(t *testing.T) {
 		}
 		close(finish)
 		<-stopped
+	})
+}
+
+// TestKeepAliveFollows: another replica changes the consumer's AckWait while a
+// message is in hand.
+func TestKeepAliveFollows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, wait := &fakeMsg{}, ackWaitOf(10*time.Minute)
+		stop := keepAlive(t.Context(), &delivery{msg: m}, wait, slog.New(slog.DiscardHandler))
+		defer stop()
+		time.Sleep(time.Minute)
+		for _, ackWait := range []time.Duration{30 * time.Second, 5 * time.Second, 20 * time.Minute, 30 * time.Second} {
+			before, last := len(m.times()), time.Now()
+			wait.set(ackWait)
+			time.Sleep(ackWait)
+			synctest.Wait()
+			beats := m.times()[before:]
+			if len(beats) < 3 {
+				t.Errorf("%d beats in an AckWait of %s", len(beats), ackWait)
+			}
+			for _, at := range beats {
+				if gap := at.Sub(last); gap > ackWait/3 {
+					t.Errorf("a beat after %s, AckWait is %s", gap, ackWait)
+				}
+				last = at
+			}
+		}
 	})
 }

@@ -10,10 +10,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// lagEvery is how often the lane's lag is looked up.
-const lagEvery = 10 * time.Second
+// lagEvery is how often the lane's consumer is looked at. It is the least
+// AckWait, so that one that was shortened is known after one redelivery.
+const lagEvery = 5 * time.Second
 
-// WatchLag keeps the lane's lag metrics until ctx ends.
+// WatchLag keeps the lane's lag metrics, and the pace of its heartbeats, until
+// ctx ends.
 func (l *Lane) WatchLag(ctx context.Context, stream jetstream.Stream, cons jetstream.Consumer) {
 	tick := time.NewTicker(lagEvery)
 	defer tick.Stop()
@@ -36,6 +38,7 @@ func (l *Lane) lag(ctx context.Context, stream jetstream.Stream, cons jetstream.
 	if err != nil {
 		return fmt.Errorf("consumer info: %w", err)
 	}
+	l.ackWait.set(info.Config.AckWait)
 	lag := float64(info.NumPending) + float64(info.NumAckPending)
 	l.cfg.Metrics.lag.WithLabelValues(l.name).Set(lag)
 	age := 0.0

@@ -91,6 +91,9 @@ func TestWatchLag(t *testing.T) {
 		rig.lane.WatchLag(ctx, rig.events, rig.cons)
 	}()
 	eventually(t, "the lag is known", func() bool { return rig.value(t, "prestage_lag_messages", "checkpoint") == 1 })
+	if got, _ := rig.lane.ackWait.get(); got != 30*time.Second {
+		t.Errorf("heartbeats are paced for an AckWait of %s", got)
+	}
 	cancel()
 	soon(t, "the end", ended)
 }

@@ -3,9 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -24,13 +22,6 @@ const Slots = 64
 // ErrGone says that the lane's consumer or stream was deleted.
 var ErrGone = errors.New("consumer or stream was deleted")
 
-// pullFor is how long one pull is parked at the server.
-const pullFor = 5 * time.Second
-
-// pullGrace is what a pull still gets when fetching ends, so that a message on
-// its way is received and given back rather than lost until AckWait.
-const pullGrace = 100 * time.Millisecond
-
 // Warmer does the work that an event asks for. No request is begun once start
 // has ended; requests under way end with ctx.
 type Warmer interface {
@@ -48,6 +39,8 @@ type Config struct {
 	Policy  Policy
 	Conn    *nats.Conn
 	JS      jetstream.JetStream
+	// Events is the stream of the lanes' consumers.
+	Events jetstream.Stream
 	// Receipts is the bucket prestage_receipts; Results and Letters the streams
 	// PRESTAGE_RESULTS and PRESTAGE_DLQ.
 	Receipts jetstream.KeyValue
@@ -67,6 +60,7 @@ type Lane struct {
 	receipts *receipts
 	outbox   *outbox
 	memory   memory
+	ackWait  ackWait
 	log      *slog.Logger
 }
 
@@ -76,7 +70,7 @@ func NewLane(name string, kind events.Kind, cfg Config) *Lane {
 	retry := persist.New(cfg.Conn, "receipts, letters and results", log)
 	return &Lane{
 		name: name, kind: kind, cfg: cfg, log: log,
-		receipts: &receipts{kv: cfg.Receipts, retry: retry, log: log},
+		receipts: &receipts{kv: cfg.Receipts, events: cfg.Events, retry: retry, log: log},
 		outbox:   &outbox{nc: cfg.Conn, js: cfg.JS, results: cfg.Results, letters: cfg.Letters, retry: retry, log: log},
 	}
 }
@@ -94,8 +88,9 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 			abandon(err)
 		}
 	})()
-	ackWait := cons.CachedInfo().Config.AckWait
+	l.ackWait.set(cons.CachedInfo().Config.AckWait)
 
+	pulls := &puller{Lane: l, cons: cons}
 	slots := make(chan struct{}, Slots)
 	var inHand sync.WaitGroup
 	defer inHand.Wait()
@@ -109,7 +104,7 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 			return nil
 		case slots <- struct{}{}:
 		}
-		msg, err := l.next(fetch, cons)
+		msg, err := pulls.next(fetch)
 		if err != nil || msg == nil {
 			<-slots
 			if err != nil {
@@ -123,58 +118,13 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 		}
 		inHand.Go(func() {
 			defer func() { <-slots }()
-			l.work(work, fetch, msg, ackWait)
+			l.work(work, fetch, msg)
 		})
 	}
 }
 
-// next is one pull. Neither a message nor an error means that nothing waits.
-// It is consumer.Next rather than an iterator because the latter, when it holds
-// one message at a time, now and then loses its own pull.
-func (l *Lane) next(fetch context.Context, cons jetstream.Consumer) (jetstream.Msg, error) {
-	pull, cancel := context.WithTimeout(context.WithoutCancel(fetch), pullFor)
-	defer cancel()
-	defer context.AfterFunc(fetch, func() {
-		select {
-		case <-pull.Done():
-		case <-time.After(pullGrace):
-			cancel()
-		}
-	})()
-	msg, err := cons.Next(jetstream.FetchContext(pull))
-	switch {
-	case err == nil:
-		return msg, nil
-	case fetch.Err() != nil:
-		return nil, nil
-	case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound):
-		return nil, fmt.Errorf("%w: %w", ErrGone, err)
-	case errors.Is(err, nats.ErrConnectionClosed):
-		return nil, fmt.Errorf("next message: %w", err)
-	}
-	// A pull to a consumer that is already gone has no answer at all.
-	probe, cancelProbe := context.WithTimeout(fetch, pullFor)
-	defer cancelProbe()
-	_, infoErr := cons.Info(probe)
-	if errors.Is(infoErr, jetstream.ErrConsumerNotFound) || errors.Is(infoErr, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("%w: %w", ErrGone, infoErr)
-	}
-	if infoErr != nil || !emptyPull(err) {
-		l.log.LogAttrs(fetch, slog.LevelDebug, "pull failed", slog.Any("error", err), slog.Any("info", infoErr))
-		select {
-		case <-fetch.Done():
-		case <-time.After(time.Second):
-		}
-	}
-	return nil, nil
-}
-
-func emptyPull(err error) bool {
-	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded)
-}
-
 // work handles one message from receipt to settlement.
-func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg, ackWait time.Duration) {
+func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg) {
 	d, err := newDelivery(msg, time.Now().UTC())
 	if err != nil {
 		l.log.LogAttrs(ctx, slog.LevelError, "message ignored", slog.Any("error", err))
@@ -187,7 +137,7 @@ func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg, ackWait time.
 		settle(context.WithoutCancel(ctx), l.cfg.Conn, d, Settlement{Action: Release}, l.log)
 		return
 	}
-	stop := keepAlive(ctx, d, ackWait, l.log)
+	stop := keepAlive(ctx, d, &l.ackWait, l.log)
 	s := l.process(ctx, start, d)
 	stop()
 	if gone(ctx, start) { // since process ended, perhaps
@@ -200,16 +150,4 @@ func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg, ackWait time.
 // it first ends start for all of them.
 func gone(ctx, start context.Context) bool {
 	return errors.Is(context.Cause(ctx), ErrGone) || errors.Is(context.Cause(start), ErrGone)
-}
-
-// warm calls the Warmer; its panic becomes the event's own failure.
-func (l *Lane) warm(ctx, start context.Context, req prestage.Request, p *prestage.Progress) (report prestage.Report) {
-	defer func() {
-		if v := recover(); v != nil {
-			l.log.LogAttrs(ctx, slog.LevelError, "panic while handling an event",
-				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-			report = failedReport(fmt.Errorf("panic: %v", v))
-		}
-	}()
-	return l.cfg.Warmer.Warm(ctx, start, req, p)
 }

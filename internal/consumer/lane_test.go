@@ -114,6 +114,39 @@ func TestLaneBeats(t *testing.T) {
 	}
 }
 
+// TestLaneBeatsFollowTheConsumer: an AckWait that somebody shortens is what the
+// message in hand is kept by from then on.
+func TestLaneBeatsFollowTheConsumer(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	rig := newRig(t, setup{ackWait: time.Hour, warm: func(context.Context, context.Context, prestage.Request, *prestage.Progress) prestage.Report {
+		<-release
+		return filled()
+	}})
+	sp := newSpy(t, rig)
+	stop := rig.run(t)
+	rig.publish(t, oneObject)
+	rig.wait(t, "in hand", func(i *jetstream.ConsumerInfo) bool { return i.NumAckPending == 1 })
+	c := rig.info(t).Config
+	c.AckWait = 3 * time.Second
+	if _, err := rig.events.UpdateConsumer(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := rig.lane.lag(t.Context(), rig.events, rig.cons); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if step := sp.next(t); step != "+WPI" {
+			t.Fatalf("%q while filling", step)
+		}
+	}
+	close(release)
+	rig.wait(t, "acked", func(i *jetstream.ConsumerInfo) bool { return i.AckFloor.Stream == 1 })
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestLaneSlots: the lane never holds a message that nobody works on.
 func TestLaneSlots(t *testing.T) {
 	t.Parallel()
@@ -263,7 +296,7 @@ func TestLaneGivesBackWhatComesLate(t *testing.T) {
 	d := rig.receive(t)
 	start, cancel := context.WithCancel(t.Context())
 	cancel()
-	rig.lane.work(t.Context(), start, d.msg, rig.ackWait())
+	rig.lane.work(t.Context(), start, d.msg)
 	if again := rig.receive(t); again.Seq != seq || deliveries(t, again) != 2 {
 		t.Errorf("message %d, delivery %d", again.Seq, deliveries(t, again))
 	}
@@ -405,11 +438,12 @@ func TestLaneAbandonsInTheLastMoment(t *testing.T) {
 	rig.publish(t, oneObject)
 	m.Msg = rig.receive(t).msg
 	sp := newSpy(t, rig)
+	rig.lane.ackWait.set(30 * time.Millisecond)
 	ctx, abandon := context.WithCancelCause(t.Context())
 	worked := make(chan struct{})
 	go func() {
 		defer close(worked)
-		rig.lane.work(ctx, t.Context(), m, 30*time.Millisecond)
+		rig.lane.work(ctx, t.Context(), m)
 	}()
 	eventually(t, "the protocol is through", func() bool { return rig.log.has(`"msg":"event"`, `"outcome":"warm"`) })
 	abandon(fmt.Errorf("%w: deleted", ErrGone))

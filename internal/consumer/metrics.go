@@ -14,6 +14,7 @@ type Metrics struct {
 	lag         *prometheus.GaugeVec
 	oldest      *prometheus.GaugeVec
 	deadLetters *prometheus.CounterVec
+	stalls      *prometheus.CounterVec
 }
 
 // NewMetrics registers the collectors, each label value at 0 from the start.
@@ -41,6 +42,10 @@ func NewMetrics(reg prometheus.Registerer, lanes ...string) *Metrics {
 			Name: "prestage_dead_letters_total",
 			Help: "Events dead-lettered, by reason.",
 		}, []string{"reason"}),
+		stalls: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "prestage_pull_stalls_total",
+			Help: "Times that the lane's pulls stayed empty for 20 s although its consumer had messages to deliver.",
+		}, []string{"lane"}),
 	}
 	for _, lane := range lanes {
 		for _, o := range []Outcome{Pending, Warm, Skipped, DeadLettered} {
@@ -49,6 +54,7 @@ func NewMetrics(reg prometheus.Registerer, lanes ...string) *Metrics {
 		m.toWarm.WithLabelValues(lane)
 		m.lag.WithLabelValues(lane)
 		m.oldest.WithLabelValues(lane)
+		m.stalls.WithLabelValues(lane)
 	}
 	for _, r := range outcome.DeadLetterReasons() {
 		m.deadLetters.WithLabelValues(string(r))

@@ -25,15 +25,11 @@ const earlySlack = 2 * time.Second
 // fullPause is how long an event waits whose dead letter found no room.
 const fullPause = time.Minute
 
-// process carries a delivery through the outcome protocol (see the package
+// protocol carries a delivery through the outcome protocol (see the package
 // comment) and says how to settle it.
-func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
+func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 	ev, decodeErr := l.decode(ctx, d)
-	key := ReceiptKey(l.cfg.Cluster, ev.ID, ev.Source, d.Stream, d.Seq)
-	blank := Receipt{
-		EventID: ev.ID, Source: ev.Source, Cluster: l.cfg.Cluster, EventTime: ev.Time, Received: d.Received,
-		Stream: d.Stream, StreamSeq: d.Seq, StreamTime: d.Time, Failures: []prestage.Failure{},
-	}
+	key, blank := l.blank(ev, d)
 	failpoint.Hit("decoded")
 
 	held, err := l.receipts.read(ctx, key, blank)
@@ -48,10 +44,7 @@ func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
 	}
 	failpoint.Hit("receipt-read")
 
-	r := blank
-	if held.Outcome == Pending {
-		r.Received, r.Attempts = held.Received, held.Attempts
-	}
+	r := blank.after(held.Receipt)
 	switch {
 	case decodeErr != nil:
 		e := outcome.As(decodeErr)
@@ -60,7 +53,7 @@ func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
 		r.Outcome, r.Reason, r.Attempts = Skipped, ev.Skip, r.Attempts+1
 	default:
 		progress := l.memory.take(key)
-		report := l.warm(ctx, start, request(ev, d), progress)
+		report := l.cfg.Warmer.Warm(ctx, start, request(ev, d), progress)
 		failpoint.Hit("filled")
 		dec := decide(held.Receipt, report, l.cfg.Policy, time.Now())
 		fillIn(&r, report, dec)
@@ -73,7 +66,21 @@ func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
 			return l.postpone(ctx, start, d, key, held.rev, r, dec)
 		}
 	}
-	r, won, err := l.receipts.write(ctx, key, r, held.rev)
+	return l.finalise(ctx, start, d, key, held.rev, r)
+}
+
+// blank is the receipt of an event of which nothing is known yet, and its key.
+func (l *Lane) blank(ev events.Event, d *delivery) (key string, r Receipt) {
+	return ReceiptKey(l.cfg.Cluster, ev.ID, ev.Source, d.Stream, d.Seq), Receipt{
+		EventID: ev.ID, Source: ev.Source, Cluster: l.cfg.Cluster, EventTime: ev.Time, Received: d.Received,
+		Stream: d.Stream, StreamSeq: d.Seq, StreamTime: d.Time, Failures: []prestage.Failure{},
+	}
+}
+
+// finalise makes r the event's outcome, unless it has one, and completes what
+// then stands.
+func (l *Lane) finalise(ctx, start context.Context, d *delivery, key string, rev uint64, r Receipt) Settlement {
+	r, won, err := l.receipts.write(ctx, key, r, rev)
 	if err != nil {
 		return l.cutShort(ctx, start, d, err)
 	}
@@ -225,10 +232,4 @@ func (l *Lane) tell(ctx context.Context, d *delivery, r Receipt, level slog.Leve
 		attrs = append(attrs, slog.Float64("event_to_warm_seconds", r.EventToWarmSeconds))
 	}
 	l.log.LogAttrs(ctx, level, "event", append(attrs, more...)...)
-}
-
-// failedReport is the report of an event whose handling itself failed.
-func failedReport(err error) prestage.Report {
-	e := &outcome.Error{Op: "handle event", Class: outcome.Failed, Reason: outcome.FillFailed, Err: err}
-	return prestage.Report{Problems: []prestage.Problem{{Class: e.Class, Reason: e.Reason, Count: 1, Sample: e}}}
 }

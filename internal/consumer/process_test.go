@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
@@ -258,25 +259,66 @@ func TestProcessEarlyRedelivery(t *testing.T) {
 	}
 }
 
-// TestProcessEarlierStream: a final receipt of a stream that was deleted and
-// made anew stands in nobody's way, and a later one is not overwritten.
-func TestProcessEarlierStream(t *testing.T) {
+// TestProcessOtherIncarnation: the final receipt of another incarnation of the
+// stream stands in nobody's way, whichever clock was ahead.
+func TestProcessOtherIncarnation(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]time.Duration{"of an earlier time": -time.Hour, "of a later time": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, calls := counting(reporting(filled()))
+			rig := newRig(t, setup{warm: w})
+			seq := rig.publish(t, oneObject)
+			d := rig.receive(t)
+			rig.put(t.Context(), t, seq, Receipt{Outcome: DeadLettered, StreamTime: d.Time.Add(off), RetryAt: time.Now().Add(time.Hour), Attempts: 7})
+			if s := rig.lane.process(t.Context(), t.Context(), d); s.Action != Ack || calls.Load() != 1 {
+				t.Errorf("settled as %+v after %d calls", s, calls.Load())
+			}
+			if r, _ := rig.receipt(t, seq); r.Outcome != Warm || r.Attempts != 1 {
+				t.Errorf("receipt %+v", r)
+			}
+		})
+	}
+}
+
+// TestProcessOutlived: a delivery in hand from before the stream was made anew
+// leaves the receipt of the message that is there now alone.
+func TestProcessOutlived(t *testing.T) {
 	t.Parallel()
 	w, calls := counting(reporting(filled()))
 	rig := newRig(t, setup{warm: w})
 	seq := rig.publish(t, oneObject)
 	d := rig.receive(t)
-	rig.put(t.Context(), t, seq, Receipt{Outcome: DeadLettered, StreamTime: d.Time.Add(-time.Hour), RetryAt: time.Now().Add(time.Hour), Attempts: 7})
-	if s := rig.lane.process(t.Context(), t.Context(), d); s.Action != Ack || calls.Load() != 1 {
-		t.Errorf("settled as %+v after %d calls", s, calls.Load())
+	now := Receipt{Outcome: Pending, StreamTime: d.Time, Attempts: 2}
+	rig.put(t.Context(), t, seq, now)
+	for _, off := range []time.Duration{-time.Hour, time.Hour} {
+		stale := *d
+		stale.Time = d.Time.Add(off)
+		if s := rig.lane.process(t.Context(), t.Context(), &stale); s.Action != Abandon || calls.Load() != 0 {
+			t.Errorf("settled as %+v after %d calls", s, calls.Load())
+		}
 	}
-	if r, _ := rig.receipt(t, seq); r.Outcome != Warm || r.Attempts != 1 {
+	if r, _ := rig.receipt(t, seq); r.Attempts != 2 {
 		t.Errorf("receipt %+v", r)
 	}
-	rig.put(t.Context(), t, seq, Receipt{Outcome: Pending, StreamTime: d.Time.Add(time.Hour)})
-	if s := rig.lane.process(t.Context(), t.Context(), d); s.Action != Abandon || calls.Load() != 1 {
-		t.Errorf("outlived: settled as %+v after %d calls", s, calls.Load())
+}
+
+// TestProcessPurgedMeanwhile: a message that gives way and is not in the stream
+// any more is not waited for either.
+func TestProcessPurgedMeanwhile(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t, setup{ackWait: time.Second})
+	seq := rig.publish(t, oneObject)
+	d := rig.receive(t)
+	rig.put(t.Context(), t, seq, Receipt{Outcome: Warm, StreamTime: d.Time.Add(time.Hour)})
+	if err := rig.events.DeleteMsg(t.Context(), seq); err != nil {
+		t.Fatal(err)
 	}
+	if s := rig.lane.process(t.Context(), t.Context(), d); s.Action != Abandon {
+		t.Errorf("settled as %+v", s)
+	}
+	rig.run(t) // redeliveries are looked up when somebody asks for a message
+	rig.wait(t, "forgotten by the server", func(i *jetstream.ConsumerInfo) bool { return i.NumAckPending == 0 })
 }
 
 // TestProcessLoserFollows: another replica ends the event while we work.

@@ -62,6 +62,14 @@ func (r *Receipt) Final() bool {
 	return r.Outcome == Warm || r.Outcome == Skipped || r.Outcome == DeadLettered
 }
 
+// after returns r with what an attempt takes over from the one before.
+func (r Receipt) after(held Receipt) Receipt {
+	if held.Outcome == Pending {
+		r.Received, r.Attempts = held.Received, held.Attempts
+	}
+	return r
+}
+
 // ReceiptKey is the key in prestage_receipts:
 // <cluster>.<h(event id)>.<h(source)>.<stream>.<seq>.
 func ReceiptKey(cluster, id, source, stream string, seq uint64) string {

@@ -17,17 +17,23 @@ import (
 // unreachable; their only errors are those of ctx, errOutlived, and that of a
 // server which takes no message of even a receipt's least size.
 type receipts struct {
-	kv    jetstream.KeyValue
-	retry *persist.Retrier
-	log   *slog.Logger
+	kv     jetstream.KeyValue
+	events messages
+	retry  *persist.Retrier
+	log    *slog.Logger
 }
 
-// errOutlived says that the receipt under this key belongs to a later message:
-// the stream was deleted and made anew while the delivery was in hand.
-var errOutlived = errors.New("the stream was made anew and has a later message of this sequence")
+// messages is the part of the event stream that tells what it holds.
+type messages interface {
+	GetMsg(ctx context.Context, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error)
+}
 
-// held is a receipt as stored. rev is 0 when there is none; a receipt of an
-// earlier incarnation of the stream counts as none, but has a revision.
+// errOutlived says that the receipt under this key belongs to another message:
+// the stream was deleted and made anew while the delivery was in hand.
+var errOutlived = errors.New("the stream was made anew and has another message of this sequence")
+
+// held is a receipt as stored. rev is 0 when there is none; a receipt of
+// another incarnation of the stream counts as none, but has a revision.
 type held struct {
 	Receipt
 	rev uint64
@@ -60,13 +66,38 @@ func (s *receipts) get(ctx context.Context, key string, want Receipt) (held, err
 			slog.String("key", key), slog.Any("error", err))
 		return h, nil
 	}
-	switch {
-	case r.StreamTime.Equal(want.StreamTime):
+	if r.StreamTime.Equal(want.StreamTime) {
 		h.Receipt = r
-	case r.StreamTime.After(want.StreamTime):
+		return h, nil
+	}
+	ours, err := s.owns(ctx, want, r)
+	if err != nil {
+		return h, err
+	}
+	if !ours {
 		return h, persist.Final(errOutlived)
 	}
 	return h, nil
+}
+
+// owns says whether want's message, rather than that of the receipt stored, is
+// the one that the stream has now. Their timestamps alone do not tell which
+// incarnation is the later one: a stream may have been restored from a backup,
+// and clocks are set back.
+//
+// When the stream has no message of that sequence (it expired or was purged
+// while we worked), no promise holds for either. The later timestamp is then
+// the better guess, and a message that is only missing on the server that
+// answered comes again, because the one who gives way settles nothing.
+func (s *receipts) owns(ctx context.Context, want, stored Receipt) (bool, error) {
+	m, err := s.events.GetMsg(ctx, want.StreamSeq)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return want.StreamTime.After(stored.StreamTime), nil
+	case err != nil:
+		return false, fmt.Errorf("read message %d: %w", want.StreamSeq, err)
+	}
+	return m.Time.Equal(want.StreamTime), nil
 }
 
 // write stores r in place of revision rev and returns what then stands: r, or

@@ -23,6 +23,16 @@ func testReceipt(o Outcome) Receipt {
 	}
 }
 
+// streamHas is an event stream that has one message, or none when it is zero.
+type streamHas time.Time
+
+func (s streamHas) GetMsg(context.Context, uint64, ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+	if time.Time(s).IsZero() {
+		return nil, jetstream.ErrMsgNotFound
+	}
+	return &jetstream.RawStreamMsg{Time: time.Time(s)}, nil
+}
+
 func TestReceiptsCompareAndSet(t *testing.T) {
 	t.Parallel()
 	mine := testReceipt(Warm)
@@ -37,29 +47,37 @@ func TestReceiptsCompareAndSet(t *testing.T) {
 	}
 	earlier := func(r *Receipt) { r.StreamTime = r.StreamTime.Add(-time.Nanosecond) }
 	later := func(r *Receipt) { r.StreamTime = r.StreamTime.Add(time.Nanosecond) }
+	another := mine.StreamTime.Add(time.Minute)
 	tests := map[string]struct {
-		meanwhile *Receipt // written by another replica since we read nothing
-		raw       string   // or this
+		meanwhile *Receipt  // written by another replica since we read nothing
+		raw       string    // or this
+		stream    time.Time // of the message that the stream has now; zero: it has none
 		won       bool
 		stands    int64 // the Bytes that tell whose it is
 		err       error
 	}{
-		"first wins":                          {won: true, stands: 1},
-		"a loser follows a warm one":          {meanwhile: theirs(Warm, nil), stands: 2},
-		"a loser follows a skipped one":       {meanwhile: theirs(Skipped, nil), stands: 2},
-		"a loser follows a dead letter":       {meanwhile: theirs(DeadLettered, nil), stands: 2},
-		"a pending one is replaced":           {meanwhile: theirs(Pending, nil), won: true, stands: 1},
-		"that of an earlier stream, replaced": {meanwhile: theirs(Warm, earlier), won: true, stands: 1},
-		"that of a later stream stands":       {meanwhile: theirs(Warm, later), err: errOutlived},
-		"unreadable":                          {raw: "{", won: true, stands: 1},
-		"of another kind":                     {raw: `{"outcome":"warm"}`, won: true, stands: 1},
-		"not even an object":                  {raw: `[1]`, won: true, stands: 1},
+		"first wins":                    {won: true, stands: 1},
+		"a loser follows a warm one":    {meanwhile: theirs(Warm, nil), stands: 2},
+		"a loser follows a skipped one": {meanwhile: theirs(Skipped, nil), stands: 2},
+		"a loser follows a dead letter": {meanwhile: theirs(DeadLettered, nil), stands: 2},
+		"a pending one is replaced":     {meanwhile: theirs(Pending, nil), won: true, stands: 1},
+		"unreadable":                    {raw: "{", won: true, stands: 1},
+		"of another kind":               {raw: `{"outcome":"warm"}`, won: true, stands: 1},
+		"not even an object":            {raw: `[1]`, won: true, stands: 1},
+
+		"an earlier one, and the stream has ours": {meanwhile: theirs(Warm, earlier), stream: mine.StreamTime, won: true, stands: 1},
+		"a later one, and the stream has ours":    {meanwhile: theirs(Warm, later), stream: mine.StreamTime, won: true, stands: 1},
+		"an earlier one, and the stream does not": {meanwhile: theirs(Warm, earlier), stream: another, err: errOutlived},
+		"a later one, and the stream does not":    {meanwhile: theirs(Warm, later), stream: another, err: errOutlived},
+		"an earlier one, and nobody knows":        {meanwhile: theirs(Warm, earlier), won: true, stands: 1},
+		"a later one, and nobody knows":           {meanwhile: theirs(Warm, later), err: errOutlived},
 	}
 	rig := newRig(t, setup{})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, s := t.Context(), rig.lane.receipts
+			ctx, s := t.Context(), *rig.lane.receipts
+			s.events = streamHas(tt.stream)
 			key := "c1." + Hash(name) + ".s.EVENTS.7"
 			if h, err := s.read(ctx, key, mine); err != nil || h.rev != 0 || h.Outcome != "" {
 				t.Fatalf("nothing there: %+v, %v", h, err)
@@ -94,7 +112,7 @@ func TestReceiptsCompareAndSet(t *testing.T) {
 func TestReceiptsRead(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, setup{})
-	ctx, s := t.Context(), rig.lane.receipts
+	ctx, s := t.Context(), *rig.lane.receipts
 	want := testReceipt(Pending)
 	want.Attempts = 3
 	if _, _, err := s.write(ctx, testKey, want, 0); err != nil {
@@ -104,16 +122,19 @@ func TestReceiptsRead(t *testing.T) {
 	if diff := cmp.Diff(want, h.Receipt); diff != "" || err != nil {
 		t.Fatal(diff, err)
 	}
-	// A stream made anew: what is there counts as none, but is replaced.
-	anew := testReceipt("")
-	anew.StreamTime = anew.StreamTime.Add(time.Hour)
-	if h, err := s.read(ctx, testKey, anew); err != nil || h.rev == 0 || h.Outcome != "" || h.Attempts != 0 {
-		t.Errorf("an earlier stream's receipt: %+v, %v", h, err)
-	}
-	old := testReceipt("")
-	old.StreamTime = old.StreamTime.Add(-time.Hour)
-	if _, err := s.read(ctx, testKey, old); !errors.Is(err, errOutlived) {
-		t.Errorf("a later stream's receipt: %v", err)
+	// A stream made anew: what is there counts as none, but is replaced. The
+	// clock may have been set back since.
+	for _, ago := range []time.Duration{-time.Hour, time.Hour} {
+		anew := testReceipt("")
+		anew.StreamTime = anew.StreamTime.Add(-ago)
+		s.events = streamHas(anew.StreamTime)
+		if h, err := s.read(ctx, testKey, anew); err != nil || h.rev == 0 || h.Outcome != "" || h.Attempts != 0 {
+			t.Errorf("another stream's receipt: %+v, %v", h, err)
+		}
+		s.events = streamHas(want.StreamTime)
+		if _, err := s.read(ctx, testKey, anew); !errors.Is(err, errOutlived) {
+			t.Errorf("the receipt of the message that the stream has: %v", err)
+		}
 	}
 	// Update in place, at the revision that was read.
 	want.Outcome = Warm

@@ -96,7 +96,7 @@ func newRig(t *testing.T, s setup) *rig {
 	}
 	r.lane = NewLane("checkpoint", events.KindCheckpoint, Config{
 		Cluster: testCluster, Policy: Policy{MaxAttempts: 8, GiveUpAfter: 24 * time.Hour},
-		Conn: r.nc, JS: r.js, Receipts: r.receipts, Results: r.results, Letters: r.letters,
+		Conn: r.nc, JS: r.js, Events: r.events, Receipts: r.receipts, Results: r.results, Letters: r.letters,
 		Warmer: s.warm, Gate: openGate{}, Metrics: NewMetrics(r.metrics, "checkpoint"), Log: slog.New(slog.NewJSONHandler(r.log, nil)),
 	})
 	return r

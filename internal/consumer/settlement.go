@@ -49,6 +49,9 @@ type decision struct {
 // The contract's schedule of attempts: 8 of them span about half an hour.
 var schedule = []time.Duration{time.Second, 5 * time.Second, 25 * time.Second, 2 * time.Minute, 10 * time.Minute}
 
+// backOff is the wait after the n-th attempt.
+func backOff(n int) time.Duration { return schedule[min(max(n, 1), len(schedule))-1] }
+
 // Waiting costs no attempt; it starts short and doubles the time waited so far.
 const (
 	minBucketWait   = 15 * time.Second
@@ -136,7 +139,7 @@ func judge(pr *prestage.Problem, d decision, p Policy, now time.Time) (reason ou
 		if d.attempts >= p.MaxAttempts {
 			return pr.Reason, true, 0
 		}
-		return "", false, schedule[min(max(d.attempts, 1), len(schedule))-1]
+		return "", false, backOff(d.attempts)
 	}
 }
 
