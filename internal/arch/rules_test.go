@@ -52,6 +52,9 @@ var arrows = map[string][]string{
 	"internal/lotasim/store": {"internal/lotasim", "internal/object"},
 	"internal/lotasim/run":   {"internal/lotasim", "internal/lotasim/store", "internal/object"},
 
+	// What other modules may import: the emulator, for their tests.
+	"lotasim": {"internal/lotasim"},
+
 	// For tests only: no row above names them.
 	"internal/natstest":          {},
 	"internal/dedupe/dedupetest": {"internal/dedupe", "internal/outcome", "internal/object"},
@@ -62,7 +65,7 @@ var arrows = map[string][]string{
 }
 
 // stdlibOnly are the packages that import no other module outside their tests.
-var stdlibOnly = []string{"internal/object", "internal/outcome", "internal/events", "internal/lotasim", "internal/failpoint"}
+var stdlibOnly = []string{"internal/object", "internal/outcome", "internal/events", "internal/lotasim", "lotasim", "internal/failpoint"}
 
 // reserved keeps a module to the packages that are about it.
 type reserved struct {
