@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +90,49 @@ func TestStreamMadeAnewDuringAFill(t *testing.T) {
 	w.lota.mustHave(t, "last.ckpt", etag)
 	if diff := cmp.Diff(map[string]uint64{second.subject("warmed"): 1}, w.subjects(t, resultsStream)); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)
+	}
+}
+
+// TestStoreDeleted deletes what the program writes to, with work in hand. It
+// makes it anew and goes on.
+func TestStoreDeleted(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []string{resultsStream, lettersStream, "KV_" + receiptsBucket, "KV_prestage_objects"} {
+		t.Run(stream, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, synchronous)
+			w.put("last.ckpt", "next.ckpt")
+			hold := w.lota.holdFills(t)
+			p := w.run(t)
+			events := []sent{w.object(t, "in-hand", "last.ckpt")}
+			w.held(t, 1)
+			if err := w.js.DeleteStream(t.Context(), stream); err != nil {
+				t.Fatal(err)
+			}
+			hold.Release()
+			bad := w.checkpoint(t, "bad", map[string]any{"uri": "not a URI"})
+			events = append(events, w.object(t, "after", "next.ckpt"))
+			eventually(t, "/readyz tells of it", func() error {
+				status, body, err := p.get(t, "/readyz")
+				if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(body, "deleted: ") {
+					return fmt.Errorf("%d %q %w", status, body, err)
+				}
+				return nil
+			})
+			p.ready(t)
+			info := w.settled(t)
+			if info.NumRedelivered > 0 {
+				t.Errorf("%d messages were given back", info.NumRedelivered)
+			}
+			for _, s := range events {
+				w.ends(t, s, "warm")
+				w.last(t, resultsStream, s.subject("warmed"))
+			}
+			w.ends(t, bad, "dead_lettered")
+			w.letter(t, bad)
+			w.last(t, resultsStream, bad.subject("failed"))
+			w.lota.mustHaveAsked(t, once("last.ckpt", "next.ckpt"))
+		})
 	}
 }
 

@@ -41,7 +41,8 @@ type App struct {
 type state struct {
 	nc       *nats.Conn
 	endpoint *prestage.Endpoint
-	running  bool // provisioned and fetching
+	running  bool  // provisioned and fetching
+	missing  error // what prestage writes to and somebody deleted
 	draining bool
 }
 
@@ -70,6 +71,8 @@ func (a *App) Ready() error {
 		return errors.New("nats is not reachable")
 	case !s.running:
 		return errors.New("streams, buckets and consumers are not ready")
+	case s.missing != nil:
+		return s.missing
 	default:
 		return s.endpoint.Ready()
 	}
@@ -115,9 +118,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 	}
 	defer lota.close()
 	a.state.Store(&state{nc: nc, endpoint: lota.endpoint})
-	stopped := context.AfterFunc(fetch, func() {
-		a.state.Store(&state{nc: nc, endpoint: lota.endpoint, draining: true})
-	})
+	stopped := context.AfterFunc(fetch, func() { a.change(func(s *state) { s.draining = true }) })
 	defer stopped()
 
 	defer lota.watch(context.WithoutCancel(fetch))() // fills under way still want the gate
@@ -134,7 +135,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 	})
 
 	for {
-		res, err := a.provision(fetch, nc, js)
+		res, err := a.provision(fetch, js)
 		if err != nil || fetch.Err() != nil {
 			return err
 		}
@@ -143,8 +144,8 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 		if err != nil {
 			return err
 		}
-		a.setRunning(true)
-		err = runLanes(fetch, cfg, res, consumer.Config{
+		a.change(func(s *state) { s.running, s.missing = true, nil })
+		err = a.runLanes(fetch, js, res, consumer.Config{
 			Cluster: cfg.Cluster,
 			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter},
 			Conn:    nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
@@ -153,7 +154,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {
 			return err
 		}
-		a.setRunning(false)
+		a.change(func(s *state) { s.running = false })
 		// Somebody deleted the stream or a durable. Whoever did may be about to
 		// make it anew: leave them a moment.
 		log.LogAttrs(fetch, slog.LevelError, "consumer or stream deleted, provisioning again", slog.Any("error", err))
@@ -165,21 +166,29 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 	}
 }
 
-// setRunning says whether events are taken, unless that is over for good.
-func (a *App) setRunning(running bool) {
-	was := a.state.Load()
-	if !was.draining {
-		a.state.CompareAndSwap(was, &state{nc: was.nc, endpoint: was.endpoint, running: running})
+// change changes what /readyz looks at.
+func (a *App) change(f func(*state)) {
+	for {
+		was := a.state.Load()
+		now := *was
+		f(&now)
+		if a.state.CompareAndSwap(was, &now) {
+			return
+		}
 	}
 }
 
 // runLanes runs all lanes. One that fails stops the others, which drain as they
 // do at the end of fetch.
-func runLanes(fetch context.Context, cfg Config, res *resources, cc consumer.Config) error {
+func (a *App) runLanes(fetch context.Context, js jetstream.JetStream, res *resources, cc consumer.Config) error {
 	group, fetch := errgroup.WithContext(fetch)
-	work, cut := DrainContext(fetch, cfg.DrainTimeout)
+	work, cut := DrainContext(fetch, a.cfg.DrainTimeout)
 	defer cut()
-	for i, l := range cfg.lanes() {
+	group.Go(func() error {
+		a.watchStores(fetch, a.provisioner(js), res.stores)
+		return nil
+	})
+	for i, l := range a.cfg.lanes() {
 		lane := consumer.NewLane(l.name, l.kind, cc)
 		group.Go(func() error { return lane.Run(work, fetch, res.consumers[i]) })
 		group.Go(func() error {
@@ -192,14 +201,14 @@ func runLanes(fetch context.Context, cfg Config, res *resources, cc consumer.Con
 
 // provision waits until everything is there. An error is one that waiting does
 // not cure.
-func (a *App) provision(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) (*resources, error) {
+func (a *App) provision(ctx context.Context, js jetstream.JetStream) (*resources, error) {
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(200*time.Millisecond),
 		backoff.WithMaxInterval(5*time.Second),
 		backoff.WithMaxElapsedTime(0))
 	var res *resources
 	err := backoff.RetryNotify(func() error {
-		p := &provisioner{cfg: a.cfg, js: js, clustered: nc.ConnectedClusterName() != "", log: a.deps.Log}
+		p := a.provisioner(js)
 		try, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
 		var err error
@@ -215,6 +224,10 @@ func (a *App) provision(ctx context.Context, nc *nats.Conn, js jetstream.JetStre
 		return nil, nil
 	}
 	return res, err
+}
+
+func (a *App) provisioner(js jetstream.JetStream) *provisioner {
+	return &provisioner{cfg: a.cfg, js: js, clustered: js.Conn().ConnectedClusterName() != "", log: a.deps.Log}
 }
 
 // hopeless says that a person has to change something: the set-up breaks a

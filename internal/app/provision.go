@@ -51,9 +51,9 @@ var errSetup = errors.New("set-up")
 
 // resources is what exists in JetStream once provision has succeeded.
 type resources struct {
-	events, results, letters jetstream.Stream
-	objects, receipts        jetstream.KeyValue
-	consumers                []jetstream.Consumer // in the order of Config.lanes
+	events    jetstream.Stream
+	consumers []jetstream.Consumer // in the order of Config.lanes
+	stores
 }
 
 // provisioner creates what is missing and checks what exists.
@@ -72,16 +72,7 @@ func (p *provisioner) ensure(ctx context.Context) (*resources, error) {
 		return nil, err
 	}
 	p.checkSubjects(ctx, want.Events.Subjects, r.events.CachedInfo().Config)
-	if r.results, err = p.stream(ctx, want.Results); err != nil {
-		return nil, err
-	}
-	if r.letters, err = p.stream(ctx, want.Letters); err != nil {
-		return nil, err
-	}
-	if r.objects, err = p.bucket(ctx, want.Objects); err != nil {
-		return nil, err
-	}
-	if r.receipts, err = p.bucket(ctx, want.Receipts); err != nil {
+	if r.stores, err = p.stores(ctx, want); err != nil {
 		return nil, err
 	}
 	for _, durable := range want.Consumers {
