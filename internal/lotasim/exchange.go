@@ -43,7 +43,7 @@ func (s *Sim) serve(l *side, w http.ResponseWriter, r *http.Request) {
 	whole := false
 	defer func() {
 		x.count()
-		s.history.end(seq, time.Since(x.start), x.status, x.filled, !whole || x.dead)
+		s.history.end(seq, time.Since(x.start), x.status, object.TrimETag(w.Header().Get("ETag")), x.filled, !whole || x.dead)
 	}()
 	x.answer(wrong)
 	if x.dead {

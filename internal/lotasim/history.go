@@ -26,6 +26,7 @@ type Request struct {
 	RangeSigned bool          `json:"range_signed"`  // Range is among the signed headers
 	AccessKeyID string        `json:"access_key_id"` // as claimed; the signature is not kept
 	Status      int           `json:"status"`        // 0: no answer (yet)
+	ETag        string        `json:"etag"`          // of the version that was answered, without quotes
 	Filled      Filled        `json:"filled"`        // told only once it is done
 	Done        bool          `json:"done"`
 	Aborted     bool          `json:"aborted"` // the client left, or the connection was cut
@@ -46,6 +47,7 @@ type record struct {
 	at, took                     int64
 	key                          string
 	uri                          string // "" where it is "/" + key
+	etag                         string
 	listener, method, host       unique.Handle[string]
 	bucket, byteRange, accessKey unique.Handle[string]
 	filled                       Filled
@@ -75,14 +77,15 @@ func (h *history) begin(rec record) uint64 {
 }
 
 // end notes what became of request seq, if it is still remembered.
-func (h *history) end(seq uint64, took time.Duration, status int, filled Filled, aborted bool) {
+func (h *history) end(seq uint64, took time.Duration, status int, etag string, filled Filled, aborted bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.count-seq >= uint64(h.limit) {
 		return
 	}
 	rec := &h.ring[(seq-1)%uint64(h.limit)]
-	rec.took, rec.status, rec.filled, rec.aborted, rec.done = int64(took), int16(status), filled, aborted, true
+	rec.took, rec.status, rec.etag = int64(took), int16(status), clip(etag, 128)
+	rec.filled, rec.aborted, rec.done = filled, aborted, true
 }
 
 func (h *history) lost() int64 {
@@ -132,7 +135,7 @@ func (r *record) request(seq uint64) Request {
 		Listener: r.listener.Value(), Method: r.method.Value(), Host: r.host.Value(),
 		Bucket: r.bucket.Value(), Key: r.key, URI: uri,
 		Range: r.byteRange.Value(), RangeSigned: r.rangeSigned, AccessKeyID: r.accessKey.Value(),
-		Status: int(r.status), Filled: r.filled, Done: r.done, Aborted: r.aborted,
+		Status: int(r.status), ETag: r.etag, Filled: r.filled, Done: r.done, Aborted: r.aborted,
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
-	b.cat.Put("ckpt", "run/a b", large)
+	etag := b.cat.Put("ckpt", "run/a b", large)
 	b.warm(t, "run/a b")
 	b.warm(t, "run/a b")
 	if _, err := head(t, b.primary, "ckpt", "none", ""); err == nil {
@@ -26,11 +26,11 @@ func TestHistory(t *testing.T) {
 	want := []Request{
 		{
 			Seq: 1, Listener: "lota", Method: "HEAD", Host: "ckpt.cwlota.com", Bucket: "ckpt", Key: "run/a b", URI: "/run/a%20b",
-			Range: "bytes=0-0", RangeSigned: true, AccessKeyID: testKey, Status: 206, Filled: FillStarted, Done: true,
+			Range: "bytes=0-0", RangeSigned: true, AccessKeyID: testKey, Status: 206, ETag: etag, Filled: FillStarted, Done: true,
 		},
 		{
 			Seq: 2, Listener: "lota", Method: "HEAD", Host: "ckpt.cwlota.com", Bucket: "ckpt", Key: "run/a b", URI: "/run/a%20b",
-			Range: "bytes=0-0", RangeSigned: true, AccessKeyID: testKey, Status: 206, Filled: FillHit, Done: true,
+			Range: "bytes=0-0", RangeSigned: true, AccessKeyID: testKey, Status: 206, ETag: etag, Filled: FillHit, Done: true,
 		},
 		{
 			Seq: 3, Listener: "primary", Method: "HEAD", Host: "ckpt.cwobject.com", Bucket: "ckpt", Key: "none", URI: "/none",
@@ -79,7 +79,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	if n := s.Counters().HistoryDropped; n != 5 {
 		t.Errorf("%d dropped, want 5", n)
 	}
-	s.history.end(1, time.Second, 500, FillHit, true) // long forgotten: no other's entry is touched
+	s.history.end(1, time.Second, 500, "", FillHit, true) // long forgotten: no other's entry is touched
 	for _, r := range s.History(Filter{}) {
 		if r.Status != http.StatusOK {
 			t.Errorf("%+v", r)
