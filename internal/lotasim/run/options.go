@@ -17,8 +17,11 @@ type Options struct {
 
 	Data      string   `name:"data" group:"Store" placeholder:"DIR" help:"Folder that keeps the objects. Without one they are gone at the end." type:"path"`
 	Buckets   []string `name:"bucket" group:"Store" placeholder:"NAME" help:"Buckets to create (${default})." default:"ckpt,models"`
+	Versioned []string `name:"versioned-bucket" group:"Store" placeholder:"NAME" help:"Buckets to create that keep versions."`
+	Foreign   []string `name:"foreign-bucket" group:"Store" placeholder:"NAME" help:"Buckets of another customer: 403 to everybody."`
 	AccessKey string   `name:"access-key" group:"Store" placeholder:"ID" help:"Access key id (${default})." default:"lotasim"`
 	SecretKey string   `name:"secret-key" group:"Store" placeholder:"KEY" help:"Secret access key (${default})." default:"lotasim-secret"`
+	ListOnly  string   `name:"list-only-key" group:"Store" placeholder:"ID" help:"A second access key id, of the same secret, that may list the buckets named above but not read: HeadObject is 403."`
 	Region    string   `name:"region" group:"Store" placeholder:"ZONE" help:"Region that requests must be signed for (${default})." default:"US-EAST-04A"`
 
 	Nodes            int           `name:"nodes" group:"Cache" placeholder:"N" help:"Nodes of the cache (${default})." default:"2"`
@@ -35,6 +38,7 @@ type Options struct {
 	Refill             bool                  `name:"refill" group:"Unknowns of LOTA" help:"A ranged HEAD of what is cached or being filled fills again."`
 	AnyRangeFills      bool                  `name:"any-range-fills" group:"Unknowns of LOTA" help:"Every Range on a HEAD fills, not only bytes=0-0."`
 	FillOnPut          bool                  `name:"fill-on-put" group:"Unknowns of LOTA" help:"An object that is put through LOTA is cached at once."`
+	VersionsBypass     bool                  `name:"versions-bypass" group:"Unknowns of LOTA" help:"Requests with a versionId go past the cache, in place of filling the version that they name."`
 	HonourCacheControl bool                  `name:"honour-cache-control" group:"Unknowns of LOTA" help:"Requests with Cache-Control: no-cache or no-store go past the cache."`
 
 	UnknownBucketStall   time.Duration `name:"unknown-bucket-stall" group:"Mistakes and faults" placeholder:"TIME" help:"How long a bucket that does not exist hangs on LOTA (${default})." default:"1m"`
@@ -89,7 +93,7 @@ func (o Options) sim(log *slog.Logger) lotasim.Options {
 	s.Logger, s.Seed = log, o.Seed
 	s.RangedStatus, s.EmptyStatus, s.GetDuringFill = o.RangedStatus, o.EmptyStatus, o.GetDuringFill
 	s.Synchronous, s.Refill, s.AnyRangeFills = o.Synchronous, o.Refill, o.AnyRangeFills
-	s.FillOnPut, s.HonourCacheControl = o.FillOnPut, o.HonourCacheControl
+	s.FillOnPut, s.VersionsBypass, s.HonourCacheControl = o.FillOnPut, o.VersionsBypass, o.HonourCacheControl
 	s.DropProbability, s.MinCacheBytes, s.Nodes, s.NodeBytes = o.DropProbability, o.MinCacheBytes, o.Nodes, o.NodeBytes
 	s.FullCacheRefuses, s.CacheTTL, s.RefillLost = o.FullCacheRefuses, o.CacheTTL, o.RefillLost
 	s.UnknownBucketStall, s.UnknownBucketAnswers = o.UnknownBucketStall, o.UnknownBucketAnswers

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/prestage/prestage/internal/lotasim"
 	"github.com/prestage/prestage/internal/lotasim/store"
@@ -59,6 +60,7 @@ func (s *System) start(ctx context.Context, o Options, log *slog.Logger) error {
 	s.Store, err = store.New(ctx, store.Options{
 		Dir: data, AccessKey: o.AccessKey, SecretKey: o.SecretKey, Region: o.Region,
 		LOTADomain: opts.LOTADomain, PrimaryDomain: opts.PrimaryDomain,
+		ListOnlyKey: o.ListOnly, Versions: len(o.Versioned) > 0,
 	})
 	if err != nil {
 		return err
@@ -67,10 +69,8 @@ func (s *System) start(ctx context.Context, o Options, log *slog.Logger) error {
 	if err := os.WriteFile(s.AWSConfig, []byte(awsConfig), 0o600); err != nil {
 		return fmt.Errorf("write the AWS CLI's configuration: %w", err)
 	}
-	for _, b := range o.Buckets {
-		if err := s.Store.CreateBucket(ctx, b); err != nil {
-			return err
-		}
+	if err := s.createBuckets(ctx, o); err != nil {
+		return err
 	}
 	addrs := lotasim.Addrs{LOTA: o.LOTAAddr, Primary: o.PrimaryAddr, Admin: o.AdminAddr}
 	if s.Sim, s.Server, err = cluster(ctx, opts, s.Store, addrs); err != nil || o.SecondLOTA == "" {
@@ -82,6 +82,25 @@ func (s *System) start(ctx context.Context, o Options, log *slog.Logger) error {
 	addrs = lotasim.Addrs{LOTA: o.SecondLOTA, Primary: lotasim.NoListener, Admin: o.SecondAdmin}
 	s.Second, s.SecondServer, err = cluster(ctx, opts, s.Store, addrs)
 	return err
+}
+
+func (s *System) createBuckets(ctx context.Context, o Options) error {
+	for _, b := range slices.Concat(o.Buckets, o.Versioned) {
+		if err := s.Store.CreateBucket(ctx, b); err != nil {
+			return err
+		}
+	}
+	for _, b := range o.Versioned {
+		if err := s.Store.KeepVersions(ctx, b); err != nil {
+			return err
+		}
+	}
+	for _, b := range o.Foreign {
+		if err := s.Store.CreateForeignBucket(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cluster is a cache before the store, on its listeners.

@@ -75,8 +75,8 @@ func TestDefaultsAreThoseOfTheTags(t *testing.T) {
 }
 
 // flagless are the emulator's options that no flag sets: its names and limits,
-// and what concerns only backends with versions and archived objects.
-var flagless = []string{"LOTADomain", "PrimaryDomain", "HistoryLimit", "Logger", "Faults", "VersionsBypass", "SkipArchive"}
+// and what concerns only backends with archived objects.
+var flagless = []string{"LOTADomain", "PrimaryDomain", "HistoryLimit", "Logger", "Faults", "SkipArchive"}
 
 // Every option of the emulator is a flag, and every flag reaches it.
 func TestFlagsReachTheEmulator(t *testing.T) {
@@ -290,6 +290,48 @@ func command(t *testing.T, env []string, name string, args ...string) string {
 	return string(out)
 }
 
+// Not parallel, as above. The flags about buckets and keys reach the store, also
+// one that has them already.
+func TestBucketsAndKeys(t *testing.T) {
+	o := freePorts()
+	o.Data = t.TempDir()
+	o.Versioned, o.Foreign, o.ListOnly = []string{"kept"}, []string{"theirs"}, "lister"
+	before, err := Start(t.Context(), o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Start(t.Context(), o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	owner := client(t, o, s.Server.LOTAAddr())
+	out, err := owner.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("kept"), Key: aws.String("k"), Body: strings.NewReader("x")})
+	if err != nil || aws.ToString(out.VersionId) == "" {
+		t.Errorf("put: %+v, %v; want a version id", out, err)
+	}
+	if _, err := owner.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("theirs")}); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("another customer's bucket: %v, want 403", err)
+	}
+	o.AccessKey = o.ListOnly
+	lister := client(t, o, s.Server.LOTAAddr())
+	for _, bucket := range []string{"ckpt", "kept"} {
+		if _, err := lister.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket}); err != nil {
+			t.Errorf("list %s: %v", bucket, err)
+		}
+	}
+	if _, err := lister.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("kept"), Key: aws.String("k")}); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("HEAD with the key that may list: %v, want 403", err)
+	}
+}
+
 // Not parallel, as above.
 func TestStartFails(t *testing.T) {
 	for _, change := range []func(*Options){
@@ -297,6 +339,8 @@ func TestStartFails(t *testing.T) {
 		func(o *Options) { o.AdminAddr = "127.0.0.1:none" },
 		func(o *Options) { o.SecondLOTA = "127.0.0.1:none" },
 		func(o *Options) { o.Buckets = []string{"X"} },
+		func(o *Options) { o.Foreign = []string{"X"} },
+		func(o *Options) { o.ListOnly = o.AccessKey },
 	} {
 		o := freePorts()
 		change(&o)

@@ -10,14 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend"
 	"github.com/versity/versitygw/s3api"
-	"github.com/versity/versitygw/s3api/middlewares"
 )
 
 // api is one S3 server on a unix socket, and the way to it.
@@ -29,12 +23,9 @@ type api struct {
 }
 
 // startAPI returns when the server answers.
-func startAPI(
-	ctx context.Context, be backend.Backend, root middlewares.RootUserConfig, iam auth.IAMService,
-	region, domain, socket string,
-) (*api, error) {
+func startAPI(ctx context.Context, be backend.Backend, who *accounts, region, domain, socket string) (*api, error) {
 	listens := make(chan struct{})
-	server, err := s3api.New(be, root, region, iam, nil, nil, nil, nil,
+	server, err := s3api.New(be, who.root, region, who, nil, nil, nil, nil,
 		s3api.WithHostStyle(domain),
 		s3api.WithQuiet(),
 		s3api.WithOnListen(sync.OnceFunc(func() { close(listens) })),
@@ -121,25 +112,4 @@ func (a *api) close() error {
 	case <-time.After(endTimeout):
 		return errors.Join(err, errors.New("S3 server: still serving after its shutdown"))
 	}
-}
-
-// CreateBucket makes a bucket that is usable at once; one that exists is fine.
-func (s *Store) CreateBucket(ctx context.Context, name string) error {
-	client := s3.New(s3.Options{
-		BaseEndpoint: aws.String("http://" + s.opts.PrimaryDomain),
-		Region:       s.opts.Region,
-		Credentials:  credentials.NewStaticCredentialsProvider(s.opts.AccessKey, s.opts.SecretKey, ""),
-		HTTPClient:   &http.Client{Transport: s.primary.transport},
-	})
-	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{
-		Bucket: aws.String(name),
-		CreateBucketConfiguration: &types.CreateBucketConfiguration{
-			LocationConstraint: types.BucketLocationConstraint(s.opts.Region),
-		},
-	})
-	var owned *types.BucketAlreadyOwnedByYou
-	if err == nil || errors.As(err, &owned) {
-		return nil
-	}
-	return fmt.Errorf("create bucket %s: %w", name, err)
 }

@@ -10,5 +10,5 @@
 //   - The posix backend works in the process's working directory: New changes it
 //     until Close, and a process can have one Store at a time. Relative paths of
 //     the caller must be made absolute before.
-//   - Versioning is not available.
+//   - Objects have one class: STANDARD_IA is kept as STANDARD.
 package store

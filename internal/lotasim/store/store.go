@@ -9,23 +9,22 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
-	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
-	"github.com/versity/versitygw/s3api/middlewares"
 
 	"github.com/prestage/prestage/internal/lotasim"
-	"github.com/prestage/prestage/internal/object"
 )
 
-// Options of a Store. All are needed.
+// Options of a Store. All are needed but the last two.
 type Options struct {
 	Dir           string // made when missing; objects survive in it
-	AccessKey     string // the one key pair that may sign requests, for all buckets
+	AccessKey     string // the key pair that owns the buckets
 	SecretKey     string
 	Region        string // what requests are signed for
 	LOTADomain    string // as lotasim.Options has it
 	PrimaryDomain string
+	ListOnlyKey   string // a second access key, of the same secret, that may list but not read; "": none
+	Versions      bool   // buckets can keep versions; the server says so on the standard output
 }
 
 func (o Options) check() error {
@@ -41,18 +40,22 @@ func (o Options) check() error {
 			return fmt.Errorf("the %s is missing", field.name)
 		}
 	}
+	if o.ListOnlyKey == o.AccessKey {
+		return fmt.Errorf("the access key %s cannot be the one that may only list, too", o.AccessKey)
+	}
 	return nil
 }
 
 // Store is two S3 servers, one for each domain, over one folder.
 type Store struct {
-	opts    Options
-	workDir string // to go back to
-	objects string
-	backend *posix.Posix
-	sockets string
-	lota    *api
-	primary *api
+	opts     Options
+	accounts *accounts
+	workDir  string // to go back to
+	objects  string
+	backend  *posix.Posix
+	sockets  string
+	lota     *api
+	primary  *api
 }
 
 // inUse guards the working directory.
@@ -71,7 +74,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if !inUse.CompareAndSwap(false, true) {
 		return nil, errors.New("store: a process can have one at a time, since it works in the working directory")
 	}
-	s := &Store{opts: o}
+	s := &Store{opts: o, accounts: newAccounts(o)}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("store in %s: %w", o.Dir, errors.Join(err, s.Close()))
 	}
@@ -88,8 +91,14 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.objects = filepath.Join(dir, "objects")
-	attributes := filepath.Join(dir, "attributes") // in files, as not every file system has extended ones
-	for _, d := range []string{s.objects, attributes} {
+	attributes := filepath.Join(dir, "attributes")                // in files, as not every file system has extended ones
+	options := posix.PosixOpts{CopyObjectThreshold: maxCopyBytes} // SideCarDir stays empty: it is only printed to the standard output
+	dirs := []string{s.objects, attributes}
+	if s.opts.Versions {
+		options.VersioningDir = filepath.Join(dir, "versions")
+		dirs = append(dirs, options.VersioningDir)
+	}
+	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o750); err != nil {
 			return err
 		}
@@ -98,8 +107,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// SideCarDir stays empty: it is only printed to the standard output.
-	if s.backend, err = posix.New(s.objects, sidecar, posix.PosixOpts{CopyObjectThreshold: maxCopyBytes}); err != nil {
+	if s.backend, err = posix.New(s.objects, sidecar, options); err != nil {
 		return err
 	}
 	if s.sockets, err = socketDir(); err != nil {
@@ -113,9 +121,7 @@ func (s *Store) open(ctx context.Context) error {
 }
 
 func (s *Store) serve(ctx context.Context, socket, domain string) (*api, error) {
-	root := middlewares.RootUserConfig{Access: s.opts.AccessKey, Secret: s.opts.SecretKey}
-	iam := auth.NewIAMServiceSingle(auth.Account{Access: root.Access, Secret: root.Secret, Role: auth.RoleAdmin})
-	return startAPI(ctx, s.backend, root, iam, s.opts.Region, domain, filepath.Join(s.sockets, socket))
+	return startAPI(ctx, s.backend, s.accounts, s.opts.Region, domain, filepath.Join(s.sockets, socket))
 }
 
 // Backends makes s the backend of a Sim with the same domains.
@@ -128,15 +134,6 @@ func (s *Store) LOTA() http.Handler { return s.lota.proxy }
 
 // Primary serves <bucket>.<PrimaryDomain>.
 func (s *Store) Primary() http.Handler { return s.primary.proxy }
-
-// HasBucket tells whether a bucket exists.
-func (s *Store) HasBucket(name string) bool {
-	if object.CheckBucket(name) != nil {
-		return false
-	}
-	info, err := os.Stat(filepath.Join(s.objects, name))
-	return err == nil && info.IsDir()
-}
 
 // Close ends the servers and goes back to the working directory of before. The
 // objects stay.

@@ -44,13 +44,18 @@ func options(dir string) store.Options {
 
 func client(t *testing.T, domain, addr, secret string) *s3.Client {
 	t.Helper()
+	return clientAs(t, domain, addr, "AKIATEST", secret)
+}
+
+func clientAs(t *testing.T, domain, addr, accessKey, secret string) *s3.Client {
+	t.Helper()
 	tr := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}}
 	t.Cleanup(tr.CloseIdleConnections)
 	return s3.New(s3.Options{
 		BaseEndpoint: aws.String("http://" + domain), Region: "US-EAST-04A",
-		Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", secret, ""),
+		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secret, ""),
 		HTTPClient:  &http.Client{Transport: tr},
 	})
 }
@@ -301,6 +306,11 @@ func TestNewRefuses(t *testing.T) {
 	o.Region = ""
 	if _, err := store.New(t.Context(), o); err == nil {
 		t.Error("a store without a region")
+	}
+	o = options(t.TempDir())
+	o.ListOnlyKey = o.AccessKey
+	if _, err := store.New(t.Context(), o); err == nil {
+		t.Error("one key for two")
 	}
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
