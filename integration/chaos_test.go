@@ -111,7 +111,7 @@ func newChaos(t *testing.T, form chaosForm, random *rand.Rand) *chaos {
 	store := lotasim.NewCatalogue(lotasim.CatalogueOptions{Region: region, Credentials: []lotasim.Credential{who}})
 	store.CreateBucket(bucket)
 	c := &chaos{t: t, form: form, broker: startNATS(t), world: &world{store: store}}
-	c.lota = newLOTA(t, store, func(o *lotasim.Options) {
+	c.lota = newLOTA(t, store.Backends(), func(o *lotasim.Options) {
 		o.Seed = random.Uint64()
 		o.RangedStatus = []int{200, 206}[random.IntN(2)]
 		o.EmptyStatus = []int{200, 416}[random.IntN(2)]

@@ -3,6 +3,9 @@
 // nats-server and the LOTA emulator. What really happened is asked of the
 // emulator and of JetStream, never of the program.
 //
+// The matrix tells one story of all kinds of events under each setting of the
+// emulator's switches. For that the program runs in the test's own process.
+//
 // INTEGRATION_LONG=1 makes outages as long as real ones. With -short all of it
 // is skipped.
 package integration

@@ -137,10 +137,16 @@ func (w *world) until(t *testing.T, s sent, what string, ok func(receipt) bool) 
 	return r
 }
 
+// final waits for the final receipt.
+func (w *world) final(t *testing.T, s sent) receipt {
+	t.Helper()
+	return w.until(t, s, "final", func(r receipt) bool { return r.Outcome != "" && r.Outcome != "pending" })
+}
+
 // ends waits for the final receipt, which must say outcome.
 func (w *world) ends(t *testing.T, s sent, outcome string) receipt {
 	t.Helper()
-	r := w.until(t, s, "final", func(r receipt) bool { return r.Outcome != "" && r.Outcome != "pending" })
+	r := w.final(t, s)
 	if r.Outcome != outcome {
 		t.Fatalf("event %s ended %s, want %s: %+v", s.id, r.Outcome, outcome, r)
 	}

@@ -59,7 +59,7 @@ func TestTwoClusters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	w.put("last.ckpt")
-	west := newLOTA(t, w.store, nil)
+	west := newLOTA(t, w.store.Backends(), nil)
 	w.run(t, "PRESTAGE_CLUSTER=east")
 	w.run(t, "PRESTAGE_CLUSTER=west", "LOTA_DIAL="+west.server.LOTAAddr())
 

@@ -54,7 +54,7 @@ func newWorldWith(t *testing.T, o natstest.Options, who lotasim.Credential, chan
 	}
 	w.js = w.nats.JetStream(t)
 	w.store.CreateBucket(bucket)
-	w.lota = newLOTA(t, w.store, change)
+	w.lota = newLOTA(t, w.store.Backends(), change)
 	return w
 }
 
@@ -141,14 +141,14 @@ type lota struct {
 	server *lotasim.Server
 }
 
-func newLOTA(t *testing.T, store *lotasim.Catalogue, change func(*lotasim.Options)) *lota {
+func newLOTA(t *testing.T, store lotasim.Backends, change func(*lotasim.Options)) *lota {
 	t.Helper()
 	o := lotasim.Fast()
 	o.NodeBytes = 1 << 50
 	if change != nil {
 		change(&o)
 	}
-	sim, err := lotasim.New(o, store.Backends())
+	sim, err := lotasim.New(o, store)
 	if err != nil {
 		t.Fatal(err)
 	}
