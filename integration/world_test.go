@@ -61,18 +61,24 @@ func newWorldWith(t *testing.T, o natstest.Options, who lotasim.Credential, chan
 // environ is the program's whole environment. The last of equal names counts.
 func (w *world) environ(t *testing.T, more ...string) []string {
 	t.Helper()
-	return append([]string{
+	return append(w.environOf(t, w.lota.server.LOTAAddr()), more...)
+}
+
+// environOf is environ with a LOTA of one's own at the address lota.
+func (w *world) environOf(t *testing.T, lota string) []string {
+	t.Helper()
+	return []string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + t.TempDir(),
 		"NATS_URL=" + w.nats.URL(),
 		"LOTA_ENDPOINT=http://cwlota.com",
-		"LOTA_DIAL=" + w.lota.server.LOTAAddr(),
+		"LOTA_DIAL=" + lota,
 		"AWS_REGION=" + region,
 		"AWS_ACCESS_KEY_ID=" + accessKey,
 		"AWS_SECRET_ACCESS_KEY=" + secretKey,
 		"AWS_EC2_METADATA_DISABLED=true",
 		"PRESTAGE_HTTP_ADDR=127.0.0.1:0",
-	}, more...)
+	}
 }
 
 // run starts the daemon and waits until it is ready.
