@@ -26,29 +26,29 @@ const (
 var errUnexpected = errors.New("an answer that S3 does not have")
 
 // readAnswer reads the answer to a HEAD. Both 200 and 206 are successes: which
-// of the two LOTA sends is not documented.
-func readAnswer(status int, out *s3.HeadObjectOutput) (Answer, error) {
-	a := Answer{Status: status, Size: object.UnknownSize, Version: object.Version{
-		ETag: checkTag(object.TrimETag(aws.ToString(out.ETag))),
-		ID:   checkTag(aws.ToString(out.VersionId)),
-	}}
-	if out.LastModified != nil {
-		a.LastModified = out.LastModified.UTC().Truncate(time.Second)
-	}
+// of the two LOTA sends is not documented. So is a 416 to a ranged one.
+func readAnswer(r reply, ranged bool) (Answer, error) {
+	a := Answer{Status: r.status, Size: object.UnknownSize, Latency: r.latency}
+	contentRange := r.header.Get("Content-Range")
 	switch {
-	case status != http.StatusOK && status != http.StatusPartialContent:
+	case r.status == http.StatusRequestedRangeNotSatisfiable && ranged:
+		a.Size = totalOf(contentRange)
+		return a, nil
+	case r.status == http.StatusOK && contentRange == "":
+		a.Size = checkSize(r.length)
+	case r.status == http.StatusOK, r.status == http.StatusPartialContent: // whose length is that of the range
+		a.Size = totalOf(contentRange)
+	case http.StatusText(r.status) == "" || success(r.status):
 		return Answer{}, errUnexpected
-	case out.ContentRange != nil:
-		a.Size = totalOf(*out.ContentRange)
-	case status == http.StatusOK && out.ContentLength != nil:
-		a.Size = checkSize(*out.ContentLength) // a 206's length is that of the range
+	default:
+		return Answer{}, errors.New(http.StatusText(r.status)) // a HEAD has no body to say more
+	}
+	a.ETag = checkTag(object.TrimETag(r.header.Get("Etag")))
+	a.ID = checkTag(r.header.Get("X-Amz-Version-Id"))
+	if t, err := http.ParseTime(r.header.Get("Last-Modified")); err == nil {
+		a.LastModified = t.UTC()
 	}
 	return a, nil
-}
-
-// emptyAnswer reads the header of a 416.
-func emptyAnswer(h http.Header) Answer {
-	return Answer{Status: http.StatusRequestedRangeNotSatisfiable, Size: totalOf(h.Get("Content-Range"))}
 }
 
 // totalOf reads N of "bytes 0-0/N" or "bytes */N".

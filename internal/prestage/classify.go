@@ -48,7 +48,7 @@ func (e *credentialsError) Error() string {
 
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// classify makes an *outcome.Error of what the SDK returned. An Unreachable one
+// classify makes an *outcome.Error of how a request failed. An Unreachable one
 // is provisional: a Guard finds out whether the endpoint or only one bucket's
 // host cannot be dialled. When ctx has ended, its cause decides if that is an
 // *outcome.Error, and else we were interrupted.

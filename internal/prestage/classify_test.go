@@ -184,18 +184,23 @@ func TestClassifyBroken(t *testing.T) {
 			if ctx == nil {
 				ctx = t.Context()
 			}
-			_, err := s.Get(ctx, object.Ref{Bucket: "ckpt", Key: tt.key + ""}, 10)
 			if tt.key == "" {
-				_, err = s.Fill(ctx, object.Ref{Bucket: "ckpt", Key: "k"})
+				tt.key = "k"
 			}
-			if diff := cmp.Diff(tt.want, verdictOf(err)); diff != "" {
-				t.Errorf("%v (-want +got):\n%s", err, diff)
-			}
-			if err == nil || !strings.Contains(err.Error(), tt.text) {
-				t.Errorf("error %v does not tell %q", err, tt.text)
-			}
-			if err != nil && strings.Contains(err.Error(), secretKey) {
-				t.Errorf("error tells a secret: %v", err)
+			ref := object.Ref{Bucket: "ckpt", Key: tt.key}
+			_, fillErr := s.Fill(ctx, ref)
+			_, headErr := s.Head(ctx, ref)
+			_, getErr := s.Get(ctx, ref, 10)
+			for _, err := range []error{fillErr, headErr, getErr} {
+				if diff := cmp.Diff(tt.want, verdictOf(err)); diff != "" {
+					t.Errorf("%v (-want +got):\n%s", err, diff)
+				}
+				if err == nil || !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("error %v does not tell %q", err, tt.text)
+				}
+				if err != nil && strings.Contains(err.Error(), secretKey) {
+					t.Errorf("error tells a secret: %v", err)
+				}
 			}
 		})
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
@@ -21,14 +20,11 @@ import (
 	"github.com/prestage/prestage/internal/outcome"
 )
 
-// oneByte makes a HEAD fill the cache: "If bytes=0-0 is not included in the
-// HeadObject request, no tier transition will occur" (CoreWeave release note,
-// March 2026).
-const oneByte = "bytes=0-0"
-
-// S3 speaks to LOTA with the AWS SDK. It is a Filler, a Catalogue and a
-// BucketHeader, and safe for concurrent use.
+// S3 speaks to LOTA: with the AWS SDK's client, but for the HEADs of objects, of
+// which there are many. It is a Filler, a Catalogue and a BucketHeader, and safe
+// for concurrent use.
 type S3 struct {
+	*heads
 	client *s3.Client
 }
 
@@ -43,12 +39,13 @@ type S3Options struct {
 // out on purpose. The version id of an object is never sent: what LOTA does
 // with one is not documented.
 func NewS3(cfg aws.Config, o S3Options) *S3 {
+	transport := &sentry{endpoint: o.Endpoint, next: o.Transport}
 	client := s3.New(s3.Options{
 		Region:       cfg.Region,
 		Credentials:  credentials{cfg.Credentials},
 		BaseEndpoint: aws.String(o.Endpoint.Scheme + "://" + o.Endpoint.Host),
 		HTTPClient: &http.Client{
-			Transport:     &sentry{endpoint: o.Endpoint, next: o.Transport},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		Retryer:                    aws.NopRetryer{}, // retry.go has the one policy
@@ -58,38 +55,7 @@ func NewS3(cfg aws.Config, o S3Options) *S3 {
 		DisableS3ExpressSessionAuth: aws.Bool(true),
 		Logger:                      logging.Nop{},
 	})
-	return &S3{client: client}
-}
-
-// Fill sends the ranged HEAD.
-func (s *S3) Fill(ctx context.Context, ref object.Ref) (Answer, error) {
-	return s.head(ctx, "fill", ref, aws.String(oneByte))
-}
-
-// Head sends a plain HEAD.
-func (s *S3) Head(ctx context.Context, ref object.Ref) (Answer, error) {
-	return s.head(ctx, "head", ref, nil)
-}
-
-func (s *S3) head(ctx context.Context, op string, ref object.Ref, byteRange *string) (Answer, error) {
-	start := time.Now()
-	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &ref.Bucket, Key: &ref.Key, Range: byteRange})
-	latency := time.Since(start)
-	if err != nil {
-		var answer *smithyhttp.ResponseError
-		if byteRange != nil && errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusRequestedRangeNotSatisfiable {
-			a := emptyAnswer(answer.HTTPResponse().Header)
-			a.Latency = latency
-			return a, nil
-		}
-		return Answer{}, classify(ctx, op, ref, err)
-	}
-	a, err := readAnswer(statusOf(out.ResultMetadata), out)
-	if err != nil {
-		return Answer{}, statusError(op, ref, statusOf(out.ResultMetadata), nil, err)
-	}
-	a.Latency = latency
-	return a, nil
+	return &S3{heads: newHeads(cfg, o.Endpoint, transport), client: client}
 }
 
 // List reads one page with ListObjectsV2.

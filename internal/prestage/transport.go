@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -81,7 +82,10 @@ func (s *sentry) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (s *sentry) check(r *http.Request) error {
 	bucket, ok := strings.CutSuffix(r.URL.Host, "."+s.endpoint.Host)
+	_, notIP := netip.ParseAddr(s.endpoint.Hostname())
 	switch {
+	case notIP == nil:
+		return fmt.Errorf("refused to send to the IP address %q", s.endpoint.Host)
 	case r.URL.Scheme != s.endpoint.Scheme:
 		return fmt.Errorf("refused to send with scheme %q", r.URL.Scheme)
 	case !ok || (r.Host != "" && r.Host != r.URL.Host):
