@@ -79,7 +79,11 @@ func (x *exchange) head(status int) int {
 	byteRange := x.r.Header["Range"]
 	v := described(status, x.Header())
 	warming := len(byteRange) == 1 && byteRange[0] == warmingRange
-	if !warming && (len(byteRange) == 0 || !x.sim.opts.AnyRangeFills) {
+	fills := warming || x.sim.opts.AnyRangeFills
+	if len(byteRange) == 0 {
+		fills = x.sim.opts.PlainHeadFills
+	}
+	if !fills {
 		if status/100 == 2 {
 			x.sim.cache.seen(x.named(v), v)
 		}
@@ -91,7 +95,11 @@ func (x *exchange) head(status int) int {
 	if status/100 != 2 {
 		return status
 	}
-	x.sim.cache.accessed(x.named(v), v, x.start, true)
+	if len(byteRange) == 0 {
+		x.sim.cache.seen(x.named(v), v) // documented: no access for the tier
+	} else {
+		x.sim.cache.accessed(x.named(v), v, x.start, true)
+	}
 	if !x.side.cached {
 		return status
 	}

@@ -29,6 +29,9 @@ type Options struct {
 	Refill bool
 	// AnyRangeFills lets every Range on a HEAD fill. Only bytes=0-0 is documented.
 	AnyRangeFills bool
+	// PlainHeadFills lets a HEAD without a Range fill. That it does not is implied:
+	// the documentation says so of tiers only.
+	PlainHeadFills bool
 	// FillOnPut puts an object into the cache when PutObject writes it through
 	// LOTA. CoreWeave's own pages contradict each other about this.
 	FillOnPut bool

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-func (o Options) check() error {
+// Validate says what is wrong with the options.
+func (o Options) Validate() error {
 	switch {
 	case o.LOTADomain == "" || o.PrimaryDomain == "":
 		return errors.New("both domains must be set")

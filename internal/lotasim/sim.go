@@ -49,7 +49,7 @@ type Sim struct {
 
 // New puts LOTA before b. The Sim must be closed.
 func New(o Options, b Backends) (*Sim, error) {
-	if err := o.check(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("lotasim options: %w", err)
 	}
 	if b.LOTA == nil || b.Primary == nil {

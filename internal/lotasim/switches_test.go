@@ -17,6 +17,8 @@ func TestOnlyTheWarmingHeadFills(t *testing.T) {
 		byteRange string
 		primary   bool
 		anyRange  bool
+		plain     bool
+		minBytes  int64 // 0: the default
 		size      int64
 		filled    Filled
 		cached    bool
@@ -29,15 +31,27 @@ func TestOnlyTheWarmingHeadFills(t *testing.T) {
 		{name: "several ranges", byteRange: "bytes=0-0,2-2", size: large, filled: FillNone},
 		{name: "spelt differently", byteRange: "bytes= 0-0", size: large, filled: FillNone},
 		{name: "another range, where any fills", byteRange: "bytes=0-1", anyRange: true, size: large, filled: FillStarted, cached: true, heads: 1},
+		{name: "several ranges, where any fill", byteRange: "bytes=0-0,2-2", anyRange: true, size: large, filled: FillStarted, cached: true, heads: 1},
+		{name: "plain HEAD, where any range fills", anyRange: true, size: large, filled: FillNone},
+		{name: "plain HEAD, where it fills", plain: true, size: large, filled: FillStarted, cached: true},
+		{name: "another range, where a plain HEAD fills", byteRange: "bytes=0-1", plain: true, size: large, filled: FillNone},
+		{name: "plain HEAD on the primary, where it fills", plain: true, primary: true, size: large, filled: FillNone},
 		{name: "primary", byteRange: "bytes=0-0", primary: true, size: large, filled: FillNone, heads: 1},
 		{name: "as large as is never cached", byteRange: "bytes=0-0", size: 4_000_000, filled: FillNone, heads: 1},
 		{name: "one byte larger", byteRange: "bytes=0-0", size: 4_000_001, filled: FillStarted, cached: true, heads: 1},
+		{name: "4 MiB, where that is never cached", byteRange: "bytes=0-0", minBytes: 4 << 20, size: 4 << 20, filled: FillNone, heads: 1},
+		{name: "one byte larger than 4 MiB", byteRange: "bytes=0-0", minBytes: 4 << 20, size: 4<<20 + 1, filled: FillStarted, cached: true, heads: 1},
 		{name: "larger than the cache", byteRange: "bytes=0-0", size: 3 << 40, filled: FillNone, heads: 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t, func(o *Options) { o.AnyRangeFills = tt.anyRange })
+			b := setup(t, func(o *Options) {
+				o.AnyRangeFills, o.PlainHeadFills = tt.anyRange, tt.plain
+				if tt.minBytes != 0 {
+					o.MinCacheBytes = tt.minBytes
+				}
+			})
 			tag := b.cat.Put("ckpt", "k", tt.size)
 			c := b.lota
 			if tt.primary {
@@ -48,6 +62,9 @@ func TestOnlyTheWarmingHeadFills(t *testing.T) {
 			}
 			got := b.sim.Truth("ckpt", "k")
 			want := Truth{Bucket: "ckpt", Key: "k", Cached: tt.cached, RangedHeads: tt.heads, Tier: "hot", Accessed: got.Accessed}
+			if counts := tt.heads > 0; got.Accessed.IsZero() == counts {
+				t.Errorf("last access %v, although this counts as one: %v", got.Accessed, counts)
+			}
 			if tt.cached {
 				want.ETag, want.Bytes, want.Fills = tag, tt.size, 1
 			}

@@ -168,9 +168,20 @@ func TestTiers(t *testing.T) {
 				t.Errorf("after %v more: tier %q, want %q", step.pass, got, step.want)
 			}
 		}
-		do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange)
-		if got := tier(); got != "hot" {
-			t.Errorf("after another access: tier %q", got)
+		for name, access := range map[string]func(){
+			"ranged HEAD":                func() { do(t, s.LOTA(), http.MethodHead, "http://ckpt.cwlota.com/k", warmingRange) },
+			"ranged HEAD of the primary": func() { do(t, s.Primary(), http.MethodHead, "http://ckpt.cwobject.com/k", warmingRange) },
+			"GET":                        func() { do(t, s.LOTA(), http.MethodGet, "http://ckpt.cwlota.com/k", "") },
+			"GET of the primary":         func() { do(t, s.Primary(), http.MethodGet, "http://ckpt.cwobject.com/k", "") },
+		} {
+			time.Sleep(coldAfter)
+			if got := tier(); got != "cold" {
+				t.Errorf("before a %s: tier %q", name, got)
+			}
+			access()
+			if got := tier(); got != "hot" {
+				t.Errorf("after a %s: tier %q", name, got)
+			}
 		}
 	})
 }
@@ -199,6 +210,35 @@ func TestUnknownBucketStalls(t *testing.T) {
 			t.Errorf("primary: HTTP %d, want the backend's own", w.Code)
 		}
 	})
+}
+
+// How long a bucket that doesn't exist stalls is a switch: so long, or as the
+// client's patience lasts.
+func TestUnknownBucketStall(t *testing.T) {
+	t.Parallel()
+	for stall, want := range map[time.Duration]time.Duration{0: 24 * time.Hour, time.Second: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			o := Defaults()
+			o.UnknownBucketStall = stall
+			h := anObject(large)
+			s, err := New(o, Backends{LOTA: h, Primary: h, HasBucket: func(string) bool { return false }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+			defer cancel()
+			start := time.Now()
+			func() {
+				defer func() { _ = recover() }() // the connection is cut
+				r := httptest.NewRequestWithContext(ctx, http.MethodHead, "http://nobody.cwlota.com/k", nil)
+				s.LOTA().ServeHTTP(httptest.NewRecorder(), r)
+			}()
+			if took := time.Since(start); took != want {
+				t.Errorf("stall %v: cut after %v, want %v", stall, took, want)
+			}
+		})
+	}
 }
 
 // A bucket that doesn't exist may also answer: with the backend's 404.
@@ -236,6 +276,12 @@ func TestNewBucketSettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := direct(t, large, nil)
 		defer s.Close()
+		fast := direct(t, large, func(o *Options) { o.NewBucketDelay = 0 })
+		defer fast.Close()
+		do(t, fast.LOTA(), http.MethodPut, "http://fresh.cwlota.com/", "")
+		if w := do(t, fast.LOTA(), http.MethodHead, "http://fresh.cwlota.com/k", ""); w.Code != http.StatusOK {
+			t.Errorf("at once, without a delay: HTTP %d, want 200", w.Code)
+		}
 		status := func(method, url string) int { return do(t, s.LOTA(), method, "http://fresh.cwlota.com"+url, "").Code }
 		if got := status(http.MethodPut, "/"); got != http.StatusOK {
 			t.Fatalf("create: HTTP %d", got)

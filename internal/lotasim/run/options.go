@@ -1,10 +1,13 @@
 package run
 
 import (
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prestage/prestage/internal/lotasim"
+	"github.com/prestage/prestage/internal/object"
 )
 
 // Options are the command's flags; Defaults has the values that their tags name.
@@ -37,6 +40,7 @@ type Options struct {
 	GetDuringFill      lotasim.GetDuringFill `name:"get-during-fill" group:"Unknowns of LOTA" placeholder:"WAY" help:"A GET that meets a fill: ${enum} (default: the first)." enum:"read-through,join,await" default:"read-through"`
 	Refill             bool                  `name:"refill" group:"Unknowns of LOTA" help:"A ranged HEAD of what is cached or being filled fills again."`
 	AnyRangeFills      bool                  `name:"any-range-fills" group:"Unknowns of LOTA" help:"Every Range on a HEAD fills, not only bytes=0-0."`
+	PlainHeadFills     bool                  `name:"plain-head-fills" group:"Unknowns of LOTA" help:"A HEAD without a Range fills too."`
 	FillOnPut          bool                  `name:"fill-on-put" group:"Unknowns of LOTA" help:"An object that is put through LOTA is cached at once."`
 	VersionsBypass     bool                  `name:"versions-bypass" group:"Unknowns of LOTA" help:"Requests with a versionId go past the cache, in place of filling the version that they name."`
 	HonourCacheControl bool                  `name:"honour-cache-control" group:"Unknowns of LOTA" help:"Requests with Cache-Control: no-cache or no-store go past the cache."`
@@ -87,13 +91,35 @@ func Defaults() Options {
 	}
 }
 
+// Validate says what is wrong with the flags, before anything is started.
+func (o Options) Validate() error {
+	if err := o.sim(nil).Validate(); err != nil {
+		return err
+	}
+	if o.ListOnly == o.AccessKey {
+		return fmt.Errorf("--list-only-key %s: must not be --access-key", o.ListOnly)
+	}
+	own := slices.Concat(o.Buckets, o.Versioned)
+	for _, b := range slices.Concat(own, o.Foreign) {
+		if err := object.CheckBucket(b); err != nil {
+			return err
+		}
+	}
+	for _, b := range o.Foreign {
+		if slices.Contains(own, b) {
+			return fmt.Errorf("--foreign-bucket %s: must not be named by --bucket or --versioned-bucket", b)
+		}
+	}
+	return nil
+}
+
 // sim are the emulator's own options.
 func (o Options) sim(log *slog.Logger) lotasim.Options {
 	s := lotasim.Defaults()
 	s.Logger, s.Seed = log, o.Seed
 	s.RangedStatus, s.EmptyStatus, s.GetDuringFill = o.RangedStatus, o.EmptyStatus, o.GetDuringFill
 	s.Synchronous, s.Refill, s.AnyRangeFills = o.Synchronous, o.Refill, o.AnyRangeFills
-	s.FillOnPut, s.VersionsBypass, s.HonourCacheControl = o.FillOnPut, o.VersionsBypass, o.HonourCacheControl
+	s.PlainHeadFills, s.FillOnPut, s.VersionsBypass, s.HonourCacheControl = o.PlainHeadFills, o.FillOnPut, o.VersionsBypass, o.HonourCacheControl
 	s.DropProbability, s.MinCacheBytes, s.Nodes, s.NodeBytes = o.DropProbability, o.MinCacheBytes, o.Nodes, o.NodeBytes
 	s.FullCacheRefuses, s.CacheTTL, s.RefillLost = o.FullCacheRefuses, o.CacheTTL, o.RefillLost
 	s.UnknownBucketStall, s.UnknownBucketAnswers = o.UnknownBucketStall, o.UnknownBucketAnswers

@@ -122,6 +122,28 @@ func TestFlagsReachTheEmulator(t *testing.T) {
 	}
 }
 
+func TestWrongFlags(t *testing.T) {
+	t.Parallel()
+	if err := Defaults().Validate(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+	for want, change := range map[string]func(*Options){
+		"status 204 for a ranged HEAD":   func(o *Options) { o.RangedStatus = 204 },
+		"--list-only-key lotasim":        func(o *Options) { o.ListOnly = o.AccessKey },
+		`bucket name "UPPER"`:            func(o *Options) { o.Buckets = []string{"UPPER"} },
+		`bucket name "low_er"`:           func(o *Options) { o.Versioned = []string{"low_er"} },
+		"bucket name of 2 characters":    func(o *Options) { o.Foreign = []string{"ab"} },
+		"--foreign-bucket ckpt: must":    func(o *Options) { o.Foreign = []string{"ckpt"} },
+		"--foreign-bucket twofold: must": func(o *Options) { o.Foreign, o.Versioned = []string{"twofold"}, []string{"twofold"} },
+	} {
+		o := Defaults()
+		change(&o)
+		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
 // Not parallel, as below.
 func TestSecondCluster(t *testing.T) {
 	o := freePorts()
