@@ -15,9 +15,6 @@ import (
 	"github.com/prestage/prestage/internal/natstest"
 )
 
-// forbiddenBucket is outside PRESTAGE_BUCKETS.
-const forbiddenBucket = "elsewhere"
-
 // story is everything that can happen to events, in one world.
 type story struct {
 	*world
@@ -59,7 +56,7 @@ func (s side) tell(t *testing.T) {
 	w.js = w.nats.JetStream(t)
 	w.lota = newLOTA(t, lotasim.Backends{LOTA: uploads{w.store}, Primary: w.store, HasBucket: w.store.HasBucket},
 		func(o *lotasim.Options) { *o = options })
-	w.keepReceipts(t, 1)
+	w.keepReceipts(t)
 	st := &story{world: w, side: s, o: options}
 	settings := append([]string{
 		"PRESTAGE_BUCKETS=" + bucket + ",models,fresh,versions,nowhere", "PRESTAGE_MAX_ATTEMPTS=3",
@@ -83,7 +80,7 @@ func (s side) tell(t *testing.T) {
 			t.Errorf("event %s took %d attempts, want %d at most", e.name, r.Attempts, most)
 		}
 	}
-	w.checkInvariants(t, st.events, options.LOTADomain, forbiddenBucket)
+	w.checkInvariants(t, st.events, options.LOTADomain, 0)
 }
 
 // fill uploads what the events are about, but for what comes late.

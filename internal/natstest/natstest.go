@@ -1,7 +1,7 @@
 // Package natstest runs a nats-server with JetStream inside a test: on a free
 // port of the loopback interface, with its store in the test's own folder. The
 // server can be stopped and started again with the same port and store, which
-// is how a test makes NATS fail.
+// is how a test makes NATS fail. Several servers can be a cluster.
 package natstest
 
 import (
@@ -46,24 +46,36 @@ func Start(tb testing.TB) *Server {
 // StartWith is Start with options.
 func StartWith(tb testing.TB, o Options) *Server {
 	tb.Helper()
-	s := &Server{opts: &server.Options{
+	s := &Server{opts: options(tb, o)}
+	tb.Cleanup(s.Stop)
+	s.start(tb)
+	s.keepPort(tb)
+	return s
+}
+
+// options are those of a server that has not chosen its port yet.
+func options(tb testing.TB, o Options) *server.Options {
+	tb.Helper()
+	return &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		JetStream: true, StoreDir: tb.TempDir(),
 		JetStreamMaxStore: maxStore, JetStreamMaxMemory: maxMemory,
 		MaxPayload: o.MaxPayload,
 		NoLog:      true, NoSigs: true,
-	}}
-	tb.Cleanup(s.Stop)
-	s.start(tb)
+	}
+}
+
+// keepPort makes the port that was chosen that of every start to come.
+func (s *Server) keepPort(tb testing.TB) {
+	tb.Helper()
 	s.url = s.srv.ClientURL()
-	// From now on the port is this one. The server writes into the options that
-	// it is given, so each start gets a copy.
+	// The server writes into the options that it is given, so each start gets a
+	// copy.
 	addr, ok := s.srv.Addr().(*net.TCPAddr)
 	if !ok {
 		tb.Fatalf("nats-server listens on %v, not on a TCP port", s.srv.Addr())
 	}
 	s.opts.Port = addr.Port
-	return s
 }
 
 func (s *Server) start(tb testing.TB) {
@@ -106,14 +118,19 @@ func (s *Server) Restart(tb testing.TB) {
 // test ends.
 func (s *Server) Conn(tb testing.TB) *nats.Conn {
 	tb.Helper()
-	nc, err := nats.Connect(s.url,
+	return connect(tb, s.url)
+}
+
+func connect(tb testing.TB, url string) *nats.Conn {
+	tb.Helper()
+	nc, err := nats.Connect(url,
 		nats.Name(tb.Name()),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(20*time.Millisecond),
 		nats.ReconnectJitter(10*time.Millisecond, 10*time.Millisecond),
 	)
 	if err != nil {
-		tb.Fatalf("connect to %s: %v", s.url, err)
+		tb.Fatalf("connect to %s: %v", url, err)
 	}
 	tb.Cleanup(nc.Close)
 	return nc
@@ -122,7 +139,12 @@ func (s *Server) Conn(tb testing.TB) *nats.Conn {
 // JetStream is Conn with the JetStream API on it.
 func (s *Server) JetStream(tb testing.TB) jetstream.JetStream {
 	tb.Helper()
-	js, err := jetstream.New(s.Conn(tb))
+	return jetStream(tb, s.Conn(tb))
+}
+
+func jetStream(tb testing.TB, nc *nats.Conn) jetstream.JetStream {
+	tb.Helper()
+	js, err := jetstream.New(nc)
 	if err != nil {
 		tb.Fatalf("jetstream: %v", err)
 	}
