@@ -50,7 +50,7 @@ func (l *Lane) fail(ctx, start context.Context, d *delivery, p *caught) Settleme
 	r.Error = printable("handle event: "+p.String(), maxErrorHeader)
 	if r.Attempts < l.cfg.Policy.MaxAttempts {
 		return l.postpone(ctx, start, d, key, held.rev, r, decision{
-			refusedSince: held.FirstRefusal, busySince: held.BusySince, delay: backOff(r.Attempts),
+			refusedSince: held.FirstRefusal, busySince: held.BusySince, busy: held.Busy, delay: backOff(r.Attempts),
 		})
 	}
 	r.Outcome, r.Reason = DeadLettered, outcome.FillFailed

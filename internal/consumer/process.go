@@ -134,7 +134,7 @@ func fillIn(r *Receipt, report prestage.Report, dec decision) {
 // postpone records what has been tried and asks for the message again later.
 func (l *Lane) postpone(ctx, start context.Context, d *delivery, key string, rev uint64, r Receipt, dec decision) Settlement {
 	delay := dec.delay + rand.N(dec.delay/10+1)
-	r.Outcome, r.FirstRefusal, r.BusySince = Pending, dec.refusedSince, dec.busySince
+	r.Outcome, r.FirstRefusal, r.BusySince, r.Busy = Pending, dec.refusedSince, dec.busySince, dec.busy
 	r.RetryAt = time.Now().Add(delay).UTC()
 	stored, won, err := l.receipts.write(ctx, key, r, rev)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
 )
@@ -352,6 +353,34 @@ func TestProcessLoserFollows(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestProcessBusy: since when an object is throttled outlives the attempt, and
+// its patience is its own.
+func TestProcessBusy(t *testing.T) {
+	t.Parallel()
+	report := failing(outcome.Throttled, outcome.FillFailed)
+	report.Busy = []prestage.Busy{{Ref: object.Ref{Bucket: "ckpt", Key: "a"}, BucketServedAt: time.Now().Add(time.Hour)}}
+	rig := newRig(t, setup{warm: reporting(report)})
+	seq := rig.publish(t, oneObject)
+	d, s := rig.process(t)
+	key := busyKey(report.Busy[0].Ref)
+	first, _ := rig.receipt(t, seq)
+	if s.Action != Retry || first.Outcome != Pending || first.Attempts != 0 || len(first.Busy) != 1 || first.Busy[key].IsZero() {
+		t.Fatalf("settled as %+v: %+v", s, first)
+	}
+	rig.due(t, seq)
+	rig.lane.process(t.Context(), t.Context(), d)
+	again, _ := rig.receipt(t, seq)
+	if !again.Busy[key].Equal(first.Busy[key]) {
+		t.Errorf("throttled since %s, then since %s", first.Busy[key], again.Busy[key])
+	}
+	again.Busy[key], again.RetryAt = time.Now().Add(-24*time.Hour), time.Now()
+	rig.put(t.Context(), t, seq, again)
+	s = rig.lane.process(t.Context(), t.Context(), d)
+	if r, _ := rig.receipt(t, seq); s.Action != Reject || s.Reason != outcome.FillFailed || r.Outcome != DeadLettered || r.Busy != nil {
+		t.Errorf("settled as %+v: %+v", s, r)
 	}
 }
 

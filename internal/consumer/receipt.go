@@ -55,6 +55,9 @@ type Receipt struct {
 	FirstRefusal time.Time `json:"first_refusal,omitzero"`
 	BusySince    time.Time `json:"busy_since,omitzero"`
 	RetryAt      time.Time `json:"retry_at,omitzero"`
+	// Busy is since when each object that lacks capacity does so, by busyKey; at
+	// most prestage.MaxFailures of them.
+	Busy map[string]time.Time `json:"busy,omitempty"`
 }
 
 // Final says that r decides.

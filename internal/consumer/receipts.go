@@ -120,8 +120,11 @@ func (s *receipts) write(ctx context.Context, key string, r Receipt, rev uint64)
 			stands, won = r, true
 			return nil
 		case persist.TooLarge(err):
-			if len(r.Failures) == 0 {
+			if len(r.Failures) == 0 && len(r.Busy) == 0 {
 				return persist.Final(fmt.Errorf("write receipt: %w", err))
+			}
+			if len(r.Failures) == 0 {
+				r.Busy = nil // so that they are waited for a little longer
 			}
 			r.Failures = r.Failures[:len(r.Failures)/2]
 			return persist.ErrAgain

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +177,13 @@ func TestReceiptsTooLarge(t *testing.T) {
 			h, err := rig.lane.receipts.read(ctx, testKey, r)
 			if n := len(h.Failures); err != nil || n == 0 || n == prestage.MaxFailures || n != len(stands.Failures) {
 				t.Errorf("%d failures stored, %d said to be: %v", n, len(stands.Failures), err)
+			}
+			r.Busy = make(map[string]time.Time)
+			for i := range 1000 {
+				r.Busy[Hash(strconv.Itoa(i))] = r.StreamTime
+			}
+			if stands, won, err = rig.lane.receipts.write(ctx, testKey, r, h.rev); err != nil || !won || len(stands.Busy) != 0 {
+				t.Errorf("%d busy objects stored: %v, %v", len(stands.Busy), won, err)
 			}
 			r.Failures, r.EventID = nil, strings.Repeat("e", 32<<10)
 			if _, _, err := rig.lane.receipts.write(ctx, testKey, r, h.rev); err == nil || ctx.Err() != nil {

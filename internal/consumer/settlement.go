@@ -3,6 +3,7 @@ package consumer
 import (
 	"time"
 
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
 )
@@ -41,8 +42,10 @@ type decision struct {
 
 	release      bool // interrupted: give the message back, count nothing
 	attempts     int
-	refusedSince time.Time     // a bucket refuses us, zero: none does
-	busySince    time.Time     // throttled, or a store that fails for everybody
+	refusedSince time.Time // a bucket refuses us, zero: none does
+	busySince    time.Time // the store lacks capacity: throttled, or failing
+	busy         map[string]time.Time
+	alone        bool          // it did for too long, and for these objects only
 	delay        time.Duration // until the next attempt, before jitter
 }
 
@@ -70,6 +73,7 @@ func decide(held Receipt, report prestage.Report, p Policy, now time.Time) decis
 	}
 	if busy {
 		d.busySince = firstOf(held.BusySince, now)
+		d.busy, d.alone = lonely(held.Busy, report, p.GiveUpAfter, now)
 	}
 	counted := len(report.Problems) == 0
 	for i := range report.Problems {
@@ -128,11 +132,10 @@ func judge(pr *prestage.Problem, d decision, p Policy, now time.Time) (reason ou
 		}
 		return "", false, min(clamp(waited, minBucketWait, maxBucketWait), p.GiveUpAfter-waited)
 	case outcome.Throttled, outcome.Transient:
-		waited := now.Sub(d.busySince)
-		if waited >= p.GiveUpAfter && pr.BucketServedAt.After(d.busySince) {
+		if d.alone {
 			return outcome.FillFailed, true, 0
 		}
-		return "", false, clamp(waited, minCapacityWait, maxCapacityWait)
+		return "", false, clamp(now.Sub(d.busySince), minCapacityWait, maxCapacityWait)
 	case outcome.Unreachable:
 		return "", false, minCapacityWait
 	default: // Failed
@@ -157,6 +160,31 @@ func waits(problems []prestage.Problem) (refused, busy bool) {
 	}
 	return refused, busy
 }
+
+// lonely says since when each of the busy objects is, held being what was known
+// before, and whether every one of them has been so for patience while its
+// bucket served others. Where there are more than the report can name, the
+// store lacks capacity and not an object its luck.
+func lonely(held map[string]time.Time, report prestage.Report, patience time.Duration, now time.Time) (since map[string]time.Time, alone bool) {
+	since = make(map[string]time.Time, len(report.Busy))
+	alone = len(report.Busy) > 0
+	for _, b := range report.Busy {
+		key := busyKey(b.Ref)
+		since[key] = firstOf(held[key], now)
+		alone = alone && now.Sub(since[key]) >= patience && b.BucketServedAt.After(since[key])
+	}
+	busy := 0
+	for i := range report.Problems {
+		if c := report.Problems[i].Class; c == outcome.Throttled || c == outcome.Transient {
+			busy += report.Problems[i].Count
+		}
+	}
+	return since, alone && busy == len(report.Busy)
+}
+
+// busyKey stands for an object in a receipt, where a key has no bounds that we
+// could rely on and need not be text.
+func busyKey(ref object.Ref) string { return Hash(ref.String())[:32] }
 
 func firstOf(earlier, now time.Time) time.Time {
 	if earlier.IsZero() {

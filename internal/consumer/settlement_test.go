@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
 )
@@ -24,6 +26,28 @@ func TestDecide(t *testing.T) {
 	throttled := problem(outcome.Throttled, outcome.FillFailed)
 	transient := problem(outcome.Transient, outcome.FillFailed)
 	type problems = []prestage.Problem
+	day := now.Add(-24 * time.Hour)
+	a, b := object.Ref{Bucket: "ckpt", Key: "a"}, object.Ref{Bucket: "ckpt", Key: "b"}
+	// since is what a receipt says of a, and of b where a second time is given.
+	since := func(times ...time.Time) map[string]time.Time {
+		m := make(map[string]time.Time)
+		for i, at := range times {
+			m[busyKey([]object.Ref{a, b}[i])] = at
+		}
+		return m
+	}
+	// busy is a report of busy objects in a bucket that served others at served.
+	busy := func(c outcome.Class, served time.Time, refs ...object.Ref) prestage.Report {
+		r := prestage.Report{Problems: problems{{Class: c, Reason: outcome.FillFailed, Count: len(refs)}}}
+		for _, ref := range refs {
+			r.Busy = append(r.Busy, prestage.Busy{Ref: ref, BucketServedAt: served})
+		}
+		return r
+	}
+	many := busy(outcome.Throttled, now.Add(-time.Minute), a)
+	many.Problems[0].Count = 2
+	mixed := busy(outcome.Throttled, now.Add(-time.Minute), a, b)
+	mixed.Problems = problems{{Class: outcome.Throttled, Reason: outcome.FillFailed, Count: 1}, {Class: outcome.Transient, Reason: outcome.FillFailed, Count: 1}}
 
 	// what decide says, without the problem it points to
 	type want struct {
@@ -33,6 +57,7 @@ func TestDecide(t *testing.T) {
 		Attempts int
 		Refused  time.Time // since
 		Busy     time.Time // since
+		Objects  map[string]time.Time
 		Delay    time.Duration
 	}
 	tests := map[string]struct {
@@ -152,16 +177,36 @@ func TestDecide(t *testing.T) {
 			want:   want{Busy: now, Delay: 40 * time.Second},
 		},
 		"throttled for days like everybody": {
-			held:   Receipt{BusySince: now.Add(-72 * time.Hour)},
-			report: prestage.Report{Problems: problems{throttled}},
-			want:   want{Busy: now.Add(-72 * time.Hour), Delay: time.Minute},
+			held: Receipt{BusySince: now.Add(-72 * time.Hour), Busy: since(now.Add(-72 * time.Hour))}, report: busy(outcome.Throttled, time.Time{}, a),
+			want: want{Busy: now.Add(-72 * time.Hour), Objects: since(now.Add(-72 * time.Hour)), Delay: time.Minute},
 		},
-		"throttled for a day while others are served": {
-			held: Receipt{BusySince: now.Add(-24 * time.Hour)},
-			report: prestage.Report{Problems: problems{{
-				Class: outcome.Throttled, Reason: outcome.FillFailed, BucketServedAt: now.Add(-time.Minute),
-			}}},
-			want: want{Final: DeadLettered, Reason: outcome.FillFailed, Busy: now.Add(-24 * time.Hour)},
+		"throttled alone: first time": {
+			report: busy(outcome.Throttled, now.Add(-time.Minute), a),
+			want:   want{Busy: now, Objects: since(now), Delay: 2 * time.Second},
+		},
+		"throttled alone for a day": {
+			held: Receipt{BusySince: day, Busy: since(day)}, report: busy(outcome.Throttled, now.Add(-time.Minute), a),
+			want: want{Final: DeadLettered, Reason: outcome.FillFailed, Busy: day, Objects: since(day)},
+		},
+		"throttled for a day, others were served before it only": {
+			held: Receipt{BusySince: day, Busy: since(day)}, report: busy(outcome.Throttled, day, a),
+			want: want{Busy: day, Objects: since(day), Delay: time.Minute},
+		},
+		"the event waits for a day, each object less": {
+			held: Receipt{BusySince: day, Busy: since(day)}, report: busy(outcome.Throttled, now.Add(-time.Minute), b),
+			want: want{Busy: day, Objects: map[string]time.Time{busyKey(b): now}, Delay: time.Minute},
+		},
+		"one for a day, another less": {
+			held: Receipt{BusySince: day, Busy: since(day, now.Add(-time.Hour))}, report: busy(outcome.Throttled, now.Add(-time.Minute), a, b),
+			want: want{Busy: day, Objects: since(day, now.Add(-time.Hour)), Delay: time.Minute},
+		},
+		"both for a day, throttled and failing": {
+			held: Receipt{BusySince: day, Busy: since(day, day)}, report: mixed,
+			want: want{Final: DeadLettered, Reason: outcome.FillFailed, Busy: day, Objects: since(day, day)},
+		},
+		"more objects than can be named are not alone": {
+			held: Receipt{BusySince: day, Busy: since(day)}, report: many,
+			want: want{Busy: day, Objects: since(day), Delay: time.Minute},
 		},
 		"a failing store burns no attempt": {
 			held: Receipt{Attempts: 7}, report: prestage.Report{Problems: problems{transient}},
@@ -176,8 +221,8 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := decide(tt.held, tt.report, policy, now)
-			got := want{d.final, d.reason, d.release, d.attempts, d.refusedSince, d.busySince, d.delay}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			got := want{d.final, d.reason, d.release, d.attempts, d.refusedSince, d.busySince, d.busy, d.delay}
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -90,6 +90,9 @@ func (t *tally) problem(ref object.Ref, err *outcome.Error) {
 		}
 		r.Failures = append(r.Failures, f)
 	}
+	if (err.Class == outcome.Throttled || err.Class == outcome.Transient) && len(r.Busy) < MaxFailures {
+		r.Busy = append(r.Busy, Busy{Ref: ref})
+	}
 	i := slices.IndexFunc(r.Problems, func(p Problem) bool { return p.Class == err.Class && p.Reason == err.Reason })
 	if i < 0 {
 		i = len(r.Problems)
@@ -105,9 +108,9 @@ func (t *tally) problem(ref object.Ref, err *outcome.Error) {
 func (t *tally) done() Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range t.report.Problems {
-		p := &t.report.Problems[i]
-		p.BucketServedAt = t.endpoint.Served(p.Sample.Ref.Bucket)
+	for i := range t.report.Busy {
+		b := &t.report.Busy[i]
+		b.BucketServedAt = t.endpoint.Served(b.Ref.Bucket)
 	}
 	slices.SortFunc(t.report.Problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Reason, b.Reason))

@@ -50,6 +50,7 @@ type Report struct {
 	// small however many objects failed.
 	Problems []Problem
 	Failures []Failure // at most MaxFailures, for the receipt
+	Busy     []Busy    // at most MaxFailures
 }
 
 // Counts is how many objects fared how. Total is their sum.
@@ -68,9 +69,15 @@ type Problem struct {
 	Count      int
 	RetryAfter time.Duration  // the longest that a server asked for
 	Sample     *outcome.Error // the first of them
+}
+
+// Busy is an object for which the store lacked capacity: its failure is
+// Throttled or Transient.
+type Busy struct {
+	Ref object.Ref
 	// BucketServedAt is when this process last got a 2xx to a ranged HEAD in
-	// the bucket of Sample; zero: never. An object that stays throttled while
-	// its bucket serves others is alone affected.
+	// the object's bucket; zero: never. An object that stays busy while its
+	// bucket serves others is alone affected.
 	BucketServedAt time.Time
 }
 
@@ -80,5 +87,5 @@ type Failure struct {
 	Error string `json:"error"`
 }
 
-// MaxFailures bounds Report.Failures.
+// MaxFailures bounds Report.Failures and Report.Busy.
 const MaxFailures = 100

@@ -23,7 +23,7 @@ import (
 )
 
 // brief leaves the samples and texts of a report to other tests.
-var briefly = cmp.Options{cmpopts.IgnoreFields(Problem{}, "Sample", "BucketServedAt"), cmpopts.IgnoreFields(Report{}, "Failures")}
+var briefly = cmp.Options{cmpopts.IgnoreFields(Problem{}, "Sample"), cmpopts.IgnoreFields(Report{}, "Failures", "Busy")}
 
 func problem(c outcome.Class, r outcome.Reason) []Problem {
 	return []Problem{{Class: c, Reason: r, Count: 1}}
@@ -292,8 +292,16 @@ func TestReportIsBounded(t *testing.T) {
 	if diff := cmp.Diff(want, got.Problems, briefly); diff != "" || len(got.Failures) != MaxFailures {
 		t.Errorf("%d failures; problems (-want +got):\n%s", len(got.Failures), diff)
 	}
-	if got.Problems[0].BucketServedAt.IsZero() || got.Problems[0].Sample == nil {
+	if got.Problems[0].Sample == nil {
 		t.Errorf("%+v", got.Problems[0])
+	}
+	if len(got.Busy) != MaxFailures {
+		t.Errorf("%d objects are told to be busy", len(got.Busy))
+	}
+	for _, b := range got.Busy {
+		if !strings.HasSuffix(b.Ref.Key, "7") || b.BucketServedAt.IsZero() {
+			t.Errorf("busy: %s in a bucket last served at %s", b.Ref, b.BucketServedAt)
+		}
 	}
 }
 
