@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 
 	// Wiring.
 	"internal/app": {
-		"internal/consumer", "internal/events", "internal/prestage", "internal/dedupe",
+		"internal/consumer", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
 	"internal/doctor": {"internal/app", "internal/prestage", "internal/outcome", "internal/object"},
@@ -40,7 +40,8 @@ var arrows = map[string][]string{
 		"internal/persist", "internal/failpoint",
 	},
 	"internal/events":    {"internal/outcome", "internal/object"},
-	"internal/prestage":  {"internal/dedupe", "internal/outcome", "internal/object"},
+	"internal/prestage":  {"internal/confirm", "internal/dedupe", "internal/outcome", "internal/object"},
+	"internal/confirm":   {"internal/outcome", "internal/object"},
 	"internal/dedupe":    {"internal/persist", "internal/outcome", "internal/object"},
 	"internal/persist":   {},
 	"internal/outcome":   {"internal/object"},
@@ -65,7 +66,7 @@ var arrows = map[string][]string{
 }
 
 // stdlibOnly are the packages that import no other module outside their tests.
-var stdlibOnly = []string{"internal/object", "internal/outcome", "internal/events", "internal/lotasim", "lotasim", "internal/failpoint"}
+var stdlibOnly = []string{"internal/object", "internal/outcome", "internal/events", "internal/confirm", "internal/lotasim", "lotasim", "internal/failpoint"}
 
 // reserved keeps a module to the packages that are about it.
 type reserved struct {

@@ -1,0 +1,234 @@
+package confirm
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+const (
+	// missZ is the normal quantile of 0.1 %: how likely what is not cached may be
+	// read at the speed of what is.
+	missZ = 3.09
+
+	// Until enough has been seen, the misses of different objects are taken to
+	// scatter by priorSpread (of the logarithm: 20 %), as if priorObjects had
+	// shown it.
+	priorSpread  = 0.2
+	priorObjects = 8
+
+	maxGroups = 64  // objects read before their fill that are kept
+	maxPairs  = 128 // pairs of reads that are kept
+
+	minHits      = 8    // pairs that show a hit
+	hitShare     = 0.9  // of them that must pass,
+	keptShare    = 0.8  // and go on to
+	maxBothSlow  = 0.25 // share of final pairs that may be slow twice,
+	keptBothSlow = 0.5  // and go on to
+	finalPairs   = 32   // final pairs that are looked at
+	maxOutliers  = 1    // objects whose misses may have come below the limit
+	recentGroups = 8    // of the newest groups,
+	recentMisses = 2    // so many must be misses
+	minFaster    = 0.69 // of the logarithm: a hit is twice as fast at least
+
+	missShare = 0.75 // of the gap by which the first read of a clear miss is slower
+)
+
+// Reads tells by the time that reads take whether what they read was cached. Its
+// zero value cannot tell. It is not safe for concurrent use.
+type Reads struct {
+	// MinObjects is of how many objects real misses must have been seen.
+	MinObjects int
+
+	before ring[[]float64] // logarithms of seconds, by object
+	pairs  ring[pair]
+
+	stale bool
+	trust trust
+}
+
+// pair is the first read of a place and the second, as logarithms of seconds.
+type pair struct {
+	first, second float64
+	final         bool // of the round that ended the matter: both should be hits
+}
+
+// trust is what has been learnt.
+type trust struct {
+	ok    bool
+	limit float64 // a slower read may be a miss
+	hit   float64 // median
+	miss  float64 // median of the fastest of each object
+}
+
+func logSeconds(d time.Duration) float64 { return math.Log(max(d.Seconds(), 1e-6)) }
+
+// Before takes the reads, all made at once, of an object that nobody was seen
+// to ask for.
+func (r *Reads) Before(times []time.Duration) {
+	group := make([]float64, len(times))
+	for i, d := range times {
+		group[i] = logSeconds(d)
+	}
+	r.before.add(maxGroups, group)
+	r.stale = true
+}
+
+// after takes the pairs of a round, made after a fill was asked for, and says
+// what they show; last: there will be no other round.
+func (r *Reads) after(pairs []pair, last bool) finding {
+	before := r.learnt()
+	f := before.judge(pairs)
+	for _, p := range pairs {
+		p.final = last || f == present
+		r.pairs.add(maxPairs, p)
+	}
+	r.stale = true
+	if !before.ok {
+		f = r.learnt().judge(pairs)
+	}
+	return f
+}
+
+// learnt is what follows from all that has been seen.
+func (r *Reads) learnt() trust {
+	if r.stale {
+		r.trust, r.stale = r.learn(), false
+	}
+	return r.trust
+}
+
+// Tells says that hits can be told from misses.
+func (r *Reads) Tells() bool { return r.learnt().ok }
+
+func (r *Reads) learn() trust {
+	cut := r.hitCut()
+	there := func(group []float64) bool { return slices.Max(group) <= cut }
+	recent := 0
+	for _, g := range r.before.newest(recentGroups) {
+		if !there(g) {
+			recent++
+		}
+	}
+	if recent == 0 || (recent < recentMisses && len(r.before.values) >= recentGroups) {
+		return trust{}
+	}
+	var fastest []float64 // miss of each object
+	for _, g := range r.before.values {
+		if !there(g) { // all of an object's reads fast: it was cached before
+			fastest = append(fastest, slices.Min(g))
+		}
+	}
+	if len(fastest) < r.MinObjects {
+		return trust{}
+	}
+	t := trust{limit: lowerBound(fastest), miss: middle(fastest)}
+	outliers := 0
+	for _, x := range fastest {
+		if x <= t.limit {
+			outliers++
+		}
+	}
+	if outliers > maxOutliers {
+		return trust{}
+	}
+	t.ok = r.hitsPass(&t)
+	return t
+}
+
+// hitCut is what only few second reads of final rounds exceed, as far as they
+// are hits.
+func (r *Reads) hitCut() float64 {
+	var seconds []float64
+	for _, p := range r.pairs.values {
+		if p.final {
+			seconds = append(seconds, p.second)
+		}
+	}
+	if len(seconds) == 0 {
+		return math.Inf(-1)
+	}
+	at := middle(seconds)
+	scatter := 1.4826 * median(seconds, func(x float64) float64 { return math.Abs(x - at) })
+	return at + max(3*scatter, 0.4)
+}
+
+// lowerBound is what the fastest of an object's misses falls below with a
+// probability of 0.1 % at most, and any one of them all the more rarely: the
+// bound of a normal sample's next value, with a prior for its variance. The
+// slow side may be as heavy as it likes: a read that meets a fill may wait for
+// its end.
+func lowerBound(fastest []float64) float64 {
+	at := middle(fastest)
+	sum := 0.0
+	for _, x := range fastest {
+		if x < at {
+			sum += (x - at) * (x - at)
+		}
+	}
+	n := float64(len(fastest))
+	df := priorObjects + n/2 - 1
+	s := math.Sqrt((priorObjects*priorSpread*priorSpread + sum) / df)
+	return at - studentT(missZ, df)*s*math.Sqrt(1+3/n)
+}
+
+// hitsPass says that hits come below the limit nearly always, and notes their
+// speed. A pair that is slow twice was read while nothing was cached, or hits
+// are no faster than misses; which of them, final pairs tell.
+func (r *Reads) hitsPass(t *trust) bool {
+	var hits []float64
+	pass, final, slow := 0, 0, 0
+	pairs := r.pairs.newest(maxPairs)
+	for _, p := range pairs {
+		bothSlow := p.first > t.limit && p.second > t.limit
+		if p.final && final < finalPairs {
+			final++
+			if bothSlow {
+				slow++
+			}
+		}
+		if bothSlow {
+			continue
+		}
+		hits = append(hits, p.second)
+		if p.second <= t.limit {
+			pass++
+		}
+	}
+	t.hit = middle(hits)
+	share, both := hitShare, maxBothSlow
+	if r.trust.ok { // what is near the border would go to and fro
+		share, both = keptShare, keptBothSlow
+	}
+	return len(hits) >= minHits && float64(pass) >= share*float64(len(hits)) &&
+		float64(slow) <= both*float64(final) && t.hit <= t.miss-minFaster
+}
+
+// finding is what one round of reads shows of an object.
+type finding int
+
+const (
+	unclear finding = iota // in between, or it cannot be told
+	present                // every place came at cache speed
+	missing                // some place did not, and did when it was read again
+	changed                // it is another version now, or gone
+)
+
+// judge says what pairs show. Fast is not enough: where all has become faster
+// since misses were learnt, the second read of a miss is faster still.
+func (t trust) judge(pairs []pair) finding {
+	if !t.ok || len(pairs) == 0 {
+		return unclear
+	}
+	f := present
+	for _, p := range pairs {
+		slower := p.first-p.second > missShare*(t.miss-t.hit)
+		switch {
+		case slower && p.first > t.limit && p.second <= t.limit:
+			return missing
+		case slower || p.first > t.limit:
+			f = unclear
+		}
+	}
+	return f
+}

@@ -1,0 +1,144 @@
+package confirm
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+func at(first, second time.Duration) pair {
+	return pair{first: logSeconds(first), second: logSeconds(second)}
+}
+
+// taught has seen objects and pairs with these latencies, give or take 5 %.
+func taught(objects, pairs int, miss, hit time.Duration) *Reads {
+	r := &Reads{MinObjects: 1}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	near := func(d time.Duration) time.Duration { return time.Duration(float64(d) * (0.95 + 0.1*rnd.Float64())) }
+	for range objects {
+		r.Before([]time.Duration{near(miss), near(miss), near(miss), near(miss)})
+	}
+	for range pairs {
+		r.after([]pair{at(near(hit), near(hit))}, true)
+	}
+	return r
+}
+
+func TestReadsTell(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for name, tt := range map[string]struct {
+		reads *Reads
+		want  bool
+	}{
+		"clear":                      {taught(40, 40, 20*ms, 2*ms), true},
+		"3 times":                    {taught(40, 40, 6*ms, 2*ms), true},
+		"one object, much slower":    {taught(1, minHits, 25*ms, ms), true},
+		"one object, 3 times slower": {taught(1, minHits, 6*ms, 2*ms), false},
+		"no object read before":      {taught(0, 40, 20*ms, 2*ms), false},
+		"few hits":                   {taught(40, minHits-1, 20*ms, 2*ms), false},
+		"no hits":                    {taught(40, 40, 20*ms, 20*ms), false},
+		"1.5 times":                  {taught(40, 40, 3*ms, 2*ms), false},
+		"misses faster than hits":    {taught(40, 40, 2*ms, 20*ms), false},
+	} {
+		if got := tt.reads.Tells(); got != tt.want {
+			t.Errorf("%s: tells %v: %+v", name, got, tt.reads.learnt())
+		}
+	}
+	four := taught(3, 40, 20*ms, 2*ms)
+	four.MinObjects = 4
+	if four.Tells() {
+		t.Error("told by fewer objects than asked for")
+	}
+}
+
+// TestTrustIsLost: when nothing but objects that were there already are read
+// before, when misses come as fast as hits now and then, and when hits have
+// become slow.
+func TestTrustIsLost(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for name, change := range map[string]func(*Reads){
+		"all cached before": func(r *Reads) {
+			for range recentGroups {
+				r.Before([]time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms})
+			}
+		},
+		"fast misses": func(r *Reads) {
+			for range 2 {
+				r.Before([]time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms})
+			}
+		},
+		"hits are slow": func(r *Reads) {
+			for range finalPairs {
+				r.after([]pair{at(20*ms, 20*ms)}, true)
+			}
+		},
+	} {
+		r := taught(40, 40, 20*ms, 2*ms)
+		if !r.Tells() {
+			t.Fatal("nothing was learnt")
+		}
+		if change(r); r.Tells() {
+			t.Errorf("%s: still told by %+v", name, r.learnt())
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	known := taught(40, 40, 20*ms, 2*ms).learnt()
+	hit, miss, within := at(2*ms, 2*ms), at(20*ms, 2*ms), at(20*ms, 20*ms)
+	for name, tt := range map[string]struct {
+		trust trust
+		pairs []pair
+		want  finding
+	}{
+		"all fast":                         {known, []pair{hit, hit}, present},
+		"one miss":                         {known, []pair{hit, miss, hit}, missing},
+		"slow twice":                       {known, []pair{hit, within}, unclear},
+		"a miss beside one that is slow":   {known, []pair{within, miss}, missing},
+		"fast, but the second much faster": {known, []pair{at(4*ms, ms/2)}, unclear},
+		"nothing read":                     {known, nil, unclear},
+		"nothing known":                    {trust{limit: math.Inf(1)}, []pair{hit}, unclear},
+	} {
+		if got := tt.trust.judge(tt.pairs); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
+// TestLowerBound: of samples of a normal distribution, the next value is below
+// the bound at most once in a thousand times, however small the samples are.
+func TestLowerBound(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(5, 6))
+	const draws = 20_000
+	for _, n := range []int{4, 16, 64} {
+		below := 0
+		for range draws {
+			sample := make([]float64, n)
+			for i := range sample {
+				sample[i] = priorSpread * rnd.NormFloat64()
+			}
+			if priorSpread*rnd.NormFloat64() <= lowerBound(sample) {
+				below++
+			}
+		}
+		if below > draws/1000 {
+			t.Errorf("of %d values: %d of %d below the bound", n, below, draws)
+		}
+	}
+}
+
+// TestStudentT compares with the tables: 0.1 %, one-sided.
+func TestStudentT(t *testing.T) {
+	t.Parallel()
+	for df, want := range map[float64]float64{8: 4.501, 10: 4.144, 20: 3.552, 60: 3.232, 120: 3.160} {
+		if got := studentT(3.0902, df); math.Abs(got-want) > 0.01*want {
+			t.Errorf("%v degrees of freedom: %.3f, want %.3f", df, got, want)
+		}
+	}
+}
