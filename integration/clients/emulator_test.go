@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,11 +107,19 @@ func (e *emulator) ask(t *testing.T, path string, query url.Values, into any) {
 	}
 }
 
-// since lists a bucket's requests after number seq.
+// since lists a bucket's requests after number seq, when all have ended: a client
+// may have its answer a moment before the history has.
 func (e *emulator) since(t *testing.T, bucket string, seq uint64) []lotasim.Request {
 	t.Helper()
 	var answer struct{ Requests []lotasim.Request }
-	e.ask(t, "/history", url.Values{"bucket": {bucket}, "listener": {lotasim.ListenerLOTA}}, &answer)
+	eventually(t, "all requests have ended", func() error {
+		answer.Requests = nil
+		e.ask(t, "/history", url.Values{"bucket": {bucket}, "listener": {lotasim.ListenerLOTA}}, &answer)
+		if i := slices.IndexFunc(answer.Requests, func(r lotasim.Request) bool { return !r.Done }); i >= 0 {
+			return fmt.Errorf("request %+v", answer.Requests[i])
+		}
+		return nil
+	})
 	for len(answer.Requests) > 0 && answer.Requests[0].Seq <= seq {
 		answer.Requests = answer.Requests[1:]
 	}
