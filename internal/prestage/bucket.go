@@ -26,7 +26,9 @@ const (
 // bucket that was never heard gets few requests at once, and one that has been
 // silent is asked a question that never takes long: HeadBucket.
 type bucketWatch struct {
-	ask func(ctx context.Context, bucket string) *outcome.Error // nil: it answers
+	// ask says nil when the bucket answers. Of the errors only a dead host's and
+	// an unreachable endpoint's say that it does not.
+	ask func(ctx context.Context, bucket string) *outcome.Error
 
 	mu      sync.Mutex
 	buckets map[string]*bucketState // those in use, known to answer, or refusing
@@ -158,7 +160,7 @@ func (v *visit) leave(err error) {
 	switch {
 	case err == nil, errors.As(err, &failure) && failure.Status != 0:
 		b.hear()
-	case failure != nil && failure.Class == outcome.Refused && v.place != nil:
+	case errors.As(err, new(deadHostError)) && v.place != nil:
 		if b.refusal == nil || v.trial {
 			b.refuse(failure)
 		}
@@ -195,7 +197,7 @@ func (w *bucketWatch) check(b *bucketState) {
 	b.stopAsk = cancel
 	w.mu.Unlock()
 
-	dead := w.ask(ctx, b.name)
+	silent := w.ask(ctx, b.name)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -204,16 +206,20 @@ func (w *bucketWatch) check(b *bucketState) {
 	}
 	b.stopAsk = nil
 	b.timer.Reset(askEvery)
-	if dead == nil {
+	if silent == nil {
 		b.hear()
 		b.wake()
 		return
 	}
-	for e := b.sent.Front(); e != nil; e = e.Next() {
-		e.Value.(*visit).cancel(dead) //nolint:forcetypeassert // likewise
+	dead := errors.As(silent, new(deadHostError))
+	if !dead && silent.Class != outcome.Unreachable {
+		return
 	}
-	if dead.Class == outcome.Refused {
-		b.refuse(dead)
+	for e := b.sent.Front(); e != nil; e = e.Next() {
+		e.Value.(*visit).cancel(silent) //nolint:forcetypeassert // likewise
+	}
+	if dead {
+		b.refuse(silent)
 		b.wake()
 	}
 }

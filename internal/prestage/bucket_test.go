@@ -105,6 +105,50 @@ func TestSlowFillIsLegal(t *testing.T) {
 	})
 }
 
+// Credentials that fail while a fill is slow say nothing of the bucket's host.
+func TestFailingCredentialsAreNoDeadBucket(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		broken := func(ref object.Ref) *outcome.Error {
+			return classify(t.Context(), "test", ref, &credentialsError{err: errors.New("the token is stale")})
+		}
+		store := &fakeStore{
+			headBucket: func(_ context.Context, bucket string) error { return broken(object.Ref{Bucket: bucket}) },
+			fill: func(ctx context.Context, ref object.Ref) (Answer, error) {
+				if ref.Key == "unsigned" {
+					return Answer{}, broken(ref)
+				}
+				select {
+				case <-time.After(time.Minute): // of the bubble's clock
+					return answerOf("e"), nil
+				case <-ctx.Done():
+					return stalls(ctx, ref)
+				}
+			},
+		}
+		r := newRig(t, store)
+		flow := r.guard.limiter.NewFlow()
+		slow := make(chan error)
+		go func() { slow <- r.fillOne(t.Context(), flow, ckpt("slow")) }()
+		time.Sleep(30 * time.Second) // of the bubble's clock
+		for range 3 {
+			err := outcome.As(r.fillOne(t.Context(), flow, ckpt("unsigned")))
+			if err.Class != outcome.Refused || err.Reason != outcome.Forbidden {
+				t.Errorf("without credentials: %v", err)
+			}
+		}
+		if n := store.count("fill unsigned"); n != 3 {
+			t.Errorf("%d of 3 were tried: the bucket is held for dead", n)
+		}
+		if err := <-slow; err != nil {
+			t.Errorf("the slow fill was cut: %v", err)
+		}
+		if n := store.count("head bucket"); n < 4 {
+			t.Errorf("the silent bucket was asked %d times", n)
+		}
+	})
+}
+
 func TestBucketThatAnswersIsNotAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

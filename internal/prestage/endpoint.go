@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	redialEvery  = time.Second
-	silentLimit  = 10 // requests without a sound answer, within
+	redialEvery  = time.Second      // while it is down
+	lookEvery    = 10 * time.Second // while it is up and nothing is heard of it
+	silentLimit  = 10               // requests without a sound answer, within
 	silentWindow = time.Minute
 )
 
@@ -35,6 +36,7 @@ type Endpoint struct {
 	lost    chan struct{} // tells Run, capacity 1
 	cause   error         // why it is down
 	checked time.Time     // when the latest dial ended
+	heard   time.Time     // the latest sound answer
 	silent  []time.Time   // the latest requests without a sound answer, silentLimit at most
 	served  map[string]time.Time
 }
@@ -59,25 +61,34 @@ func NewEndpoint(c EndpointConfig) *Endpoint {
 	return e
 }
 
-// Run dials the endpoint once, and from then on every second (with jitter)
-// while it is down. It returns when ctx ends.
+// Run dials the endpoint once, and from then on every second while it is down,
+// and every ten while nothing is heard of it (with jitter). It returns when ctx
+// ends.
 func (e *Endpoint) Run(ctx context.Context) error {
 	_, _ = e.reachable(ctx)
 	for {
+		every := lookEvery
+		if !e.Up() {
+			every = redialEvery
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.lost:
+			continue // sooner, then
+		case <-time.After(every/2 + rand.N(every)):
 		}
-		for !e.Up() {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(redialEvery/2 + rand.N(redialEvery)):
-			}
+		if e.quietFor() >= every/2 {
 			_, _ = e.reachable(ctx)
 		}
 	}
+}
+
+// quietFor is how long ago the latest sound answer came.
+func (e *Endpoint) quietFor() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return time.Since(e.heard)
 }
 
 // Up says that the gate is open.
@@ -143,7 +154,7 @@ func (e *Endpoint) observe(err error) {
 	defer e.mu.Unlock()
 	switch {
 	case failure == nil, failure.Status != 0 && failure.Status < 500:
-		e.silent = nil
+		e.silent, e.heard = nil, time.Now()
 	case failure.Class == outcome.Transient, failure.Class == outcome.Throttled:
 		if len(e.silent) == silentLimit {
 			e.silent = e.silent[1:]
@@ -227,12 +238,17 @@ func (e *Endpoint) turn(cause error) {
 	e.log.Info("endpoint is up again", slog.String("addr", e.addr))
 }
 
+// deadHostError is why a bucket's host is held for dead. No other failure without a
+// status says anything of the host: credentials, for one, fail before anything
+// is sent.
+type deadHostError struct{ error }
+
 // deadBucket is the error of a bucket whose host cannot be reached while the
 // endpoint can: most likely there is no such bucket, since a bucket's name is
 // part of a host name.
 func deadBucket(op string, ref object.Ref, err error) *outcome.Error {
 	return &outcome.Error{
-		Op: op, Ref: ref, Class: outcome.Refused, Reason: outcome.BadRequest, Err: err,
+		Op: op, Ref: ref, Class: outcome.Refused, Reason: outcome.BadRequest, Err: deadHostError{err},
 		Hint: fmt.Sprintf("the endpoint is there, but the host of bucket %q does not answer: is the name right, is the bucket new?", ref.Bucket),
 	}
 }

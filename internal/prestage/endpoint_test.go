@@ -88,14 +88,56 @@ func TestEndpointComesBack(t *testing.T) {
 			t.Errorf("at last: %v", err)
 		}
 		n := dials.Load()
-		time.Sleep(time.Hour) // of the bubble's clock
-		if dials.Load() != n {
-			t.Error("dialled while it was up")
+		time.Sleep(time.Minute) // of the bubble's clock
+		if d := dials.Load() - n; d < 4 || d > 12 {
+			t.Errorf("looked %d times in a minute without requests", d)
+		}
+		n = dials.Load()
+		for range 60 {
+			e.observe(nil)
+			time.Sleep(time.Second) // of the bubble's clock
+		}
+		if d := dials.Load() - n; d > 0 {
+			t.Errorf("looked %d times in a minute of answers", d)
 		}
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// Nobody asks for anything, and the endpoint goes away.
+func TestIdleEndpointIsMissed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		r := newRig(t, nil)
+		r.dial = func(context.Context) error {
+			if down.Load() {
+				return errRefused
+			}
+			return nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- r.endpoint.Run(ctx) }()
+		time.Sleep(time.Minute) // of the bubble's clock
+		if err := r.endpoint.Ready(); err != nil {
+			t.Errorf("while it is there: %v", err)
+		}
+		down.Store(true)
+		time.Sleep(2 * lookEvery) // of the bubble's clock
+		if up := r.metric(t, "prestage_endpoint_up", ""); r.endpoint.Ready() == nil || up != 0 {
+			t.Errorf("ready: %v, prestage_endpoint_up %v", r.endpoint.Ready(), up)
+		}
+		down.Store(false)
+		time.Sleep(2 * redialEvery) // of the bubble's clock
+		if up := r.metric(t, "prestage_endpoint_up", ""); r.endpoint.Ready() != nil || up != 1 {
+			t.Errorf("back: %v, prestage_endpoint_up %v", r.endpoint.Ready(), up)
+		}
+		cancel()
+		<-ended
 	})
 }
 

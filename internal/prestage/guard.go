@@ -25,12 +25,15 @@ func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
 		if err == nil || outcome.As(err).Status != 0 || errors.Is(ctx.Err(), context.Canceled) {
 			return nil
 		}
-		dead := *outcome.As(err)
-		if ctx.Err() != nil {
-			dead.Err = fmt.Errorf("no answer within %s", askTimeout)
+		silent := *outcome.As(err)
+		switch {
+		case silent.Class == outcome.Refused:
+			return &silent // nothing was sent
+		case ctx.Err() != nil:
+			silent.Err = fmt.Errorf("no answer within %s", askTimeout)
 		}
 		// The question's time may be up: the dial has one of its own.
-		return endpoint.explain(context.WithoutCancel(ctx), &dead)
+		return endpoint.explain(context.WithoutCancel(ctx), &silent)
 	})
 	return g
 }

@@ -108,7 +108,11 @@ func (s *S3) Get(ctx context.Context, ref object.Ref, limit int64) ([]byte, erro
 
 // HeadBucket asks whether the bucket's host answers.
 func (s *S3) HeadBucket(ctx context.Context, bucket string) error {
-	if _, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket}); err != nil {
+	_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
+	switch {
+	case errors.As(err, new(*credentialsError)): // even when it is what took too long
+		return classify(context.WithoutCancel(ctx), "head bucket", object.Ref{Bucket: bucket}, err)
+	case err != nil:
 		return classify(ctx, "head bucket", object.Ref{Bucket: bucket}, err)
 	}
 	return nil
