@@ -12,7 +12,7 @@ const FormatNative Format = "native"
 
 const adviceNative = `send {"uri":"s3://bucket/key"}, with a "/" at the end for a prefix; or "manifest" with the URI of a list; or "objects"`
 
-const adviceWholeBucket = `a whole bucket is warmed by "prestage warm --whole-bucket" or by the rules file only; name a prefix`
+const adviceWholeBucket = `only "prestage warm --whole-bucket" warms a whole bucket; name a prefix`
 
 func isNative(in *input) bool {
 	root := in.root("")
