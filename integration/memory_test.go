@@ -11,9 +11,19 @@ import (
 )
 
 // TestMemoryOfALargePrefix has 100,000 objects in one prefix. The program holds
-// some pages of the listing, not all of it.
+// some pages of the listing, not all of it, also when it lists them again.
 func TestMemoryOfALargePrefix(t *testing.T) {
 	t.Parallel()
+	for name, complete := range map[string]bool{"complete": true, "not said to be complete": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testMemory(t, complete)
+		})
+	}
+}
+
+func testMemory(t *testing.T, complete bool) {
+	t.Helper()
 	const (
 		objects = 100_000
 		limit   = 200 << 20
@@ -23,7 +33,7 @@ func TestMemoryOfALargePrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := launch(t, plainBuild, w.environ(t)).ready(t)
-	s := w.checkpoint(t, "step-100", map[string]any{"uri": uri("run-7/step-100/"), "complete": true, "total_objects": objects})
+	s := w.checkpoint(t, "step-100", map[string]any{"uri": uri("run-7/step-100/"), "complete": complete, "total_objects": objects})
 
 	// It may take longer than patience, but not without progress.
 	for asked := int64(0); asked < objects; {

@@ -69,7 +69,7 @@ func NewLane(name string, kind events.Kind, cfg Config) *Lane {
 	log := cfg.Log.With(slog.String("lane", name))
 	retry := persist.New(cfg.Conn, "receipts, letters and results", log)
 	return &Lane{
-		name: name, kind: kind, cfg: cfg, log: log,
+		name: name, kind: kind, cfg: cfg, log: log, memory: memory{limit: maxRememberedObjects},
 		receipts: &receipts{kv: cfg.Receipts, events: cfg.Events, retry: retry, log: log},
 		outbox:   &outbox{nc: cfg.Conn, js: cfg.JS, results: cfg.Results, letters: cfg.Letters, retry: retry, log: log},
 	}

@@ -7,8 +7,11 @@ import (
 	"github.com/prestage/prestage/internal/prestage"
 )
 
-// maxRemembered bounds the events whose progress is kept between attempts.
-const maxRemembered = 1024
+// What is kept between attempts, at most.
+const (
+	maxRemembered        = 1024    // events
+	maxRememberedObjects = 2 << 20 // of all these events together, 16 bytes each at most
+)
 
 // memory keeps the progress of events that wait for their next attempt, so
 // that this process does not ask again for what an event has filled even when
@@ -17,6 +20,8 @@ type memory struct {
 	mu    sync.Mutex
 	byKey map[string]*prestage.Progress
 	order []string // the keys, oldest first
+	size  int      // objects of all of them
+	limit int      // of that
 }
 
 // take returns the progress of an event and forgets it.
@@ -40,13 +45,16 @@ func (m *memory) keep(key string, p *prestage.Progress) {
 	m.forget(key)
 	m.byKey[key] = p
 	m.order = append(m.order, key)
-	for len(m.order) > maxRemembered {
-		delete(m.byKey, m.order[0])
-		m.order = m.order[1:]
+	m.size += p.Len()
+	for len(m.order) > maxRemembered || m.size > m.limit {
+		m.forget(m.order[0])
 	}
 }
 
 func (m *memory) forget(key string) {
+	if p := m.byKey[key]; p != nil {
+		m.size -= p.Len()
+	}
 	delete(m.byKey, key)
 	m.order = slices.DeleteFunc(m.order, func(k string) bool { return k == key })
 }

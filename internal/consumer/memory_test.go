@@ -1,9 +1,16 @@
 package consumer
 
 import (
+	"context"
+	"log/slog"
 	"strconv"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/prestage"
 )
 
@@ -51,4 +58,64 @@ func TestMemoryOfOneEvent(t *testing.T) {
 			t.Fatalf("lost at attempt %d", i+1)
 		}
 	}
+}
+
+// Large events are forgotten sooner, the oldest first.
+func TestMemoryOfLargeEvents(t *testing.T) {
+	t.Parallel()
+	m := memory{limit: 100}
+	large := progressOf(t, 40)
+	for i := range 7 {
+		m.keep(strconv.Itoa(i), large)
+	}
+	if len(m.order) != 2 || m.size != 80 {
+		t.Errorf("%d events of %d objects are remembered", len(m.order), m.size)
+	}
+	if m.take("6"); m.size != 40 {
+		t.Errorf("one of 40 is left, and that is %d objects", m.size)
+	}
+}
+
+// progressOf is that of an event that has filled n objects.
+func progressOf(t *testing.T, n int) *prestage.Progress {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	metrics := prestage.NewMetrics(prometheus.NewRegistry())
+	endpoint := prestage.NewEndpoint(prestage.EndpointConfig{Metrics: metrics, Log: log})
+	guard := prestage.NewGuard(endpoint, prestage.NewLimiter(10), nil)
+	buckets, err := prestage.ParseBuckets([]string{"*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	planner, err := prestage.NewPlanner(prestage.PlannerConfig{Store: filler{}, Guard: guard, Buckets: buckets, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	warmer, err := prestage.NewWarmer(prestage.WarmerConfig{
+		Store: filler{}, Planner: planner, Guard: guard, Ledger: dedupe.NewMemory(),
+		TTL: time.Hour, FillTimeout: time.Minute, Metrics: metrics, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var req prestage.Request
+	for i := range n {
+		req.Objects = append(req.Objects, object.Attrs{Ref: object.Ref{Bucket: "ckpt", Key: strconv.Itoa(i)}, Size: 1000})
+	}
+	p := prestage.NewProgress()
+	if r := warmer.Warm(t.Context(), t.Context(), req, p); r.Objects.Filled != n || p.Len() != n {
+		t.Fatalf("%+v, %d remembered", r, p.Len())
+	}
+	return p
+}
+
+// filler fills everything; nothing else is asked of it.
+type filler struct{ prestage.Catalogue }
+
+func (filler) Fill(context.Context, object.Ref) (prestage.Answer, error) {
+	return prestage.Answer{Status: 206, Size: 1000}, nil
+}
+
+func (filler) Head(context.Context, object.Ref) (prestage.Answer, error) {
+	return prestage.Answer{Status: 200, Size: 1000}, nil
 }

@@ -29,11 +29,22 @@ var errMoved = errors.New("the record changed meanwhile")
 // handle sees one item through. It holds the permit for the ledger's answer;
 // every request to the store then takes one of its own, so that nobody holds a
 // permit while waiting for somebody else.
-func (e *event) handle(ctx, start context.Context, i Item, permit *Permit) (f fate) {
+func (e *event) handle(ctx, start context.Context, i turn, permit *Permit) (f fate) {
 	defer permit.Release()
 	defer catch(e.log, i.Ref, func(err error) { f = fate{err: outcome.As(err)} })
 	begin, stop := joined(ctx, start)
 	defer stop()
+	if e.recheck && !i.Current {
+		permit.Release()
+		now, err := e.head(ctx, begin, i.Ref)
+		if err != nil {
+			return e.failure(i, err)
+		}
+		i = i.as(now)
+		if verdict, ok := e.done.filled(i.hash); ok {
+			return fate{bytes: i.Size, verdict: verdict}
+		}
+	}
 	for {
 		f, moved := e.settle(ctx, start, begin, i, permit)
 		if !moved {
@@ -42,8 +53,17 @@ func (e *event) handle(ctx, start context.Context, i Item, permit *Permit) (f fa
 	}
 }
 
+// as is the item as the store's answer describes it.
+func (i turn) as(a Answer) turn {
+	seq := i.Sequencer
+	i.Version, i.Size, i.Current = a.Version, a.Size, true
+	i.Sequencer = seq
+	i.hash = hashOf(i.Item)
+	return i
+}
+
 // settle decides about one item by the ledger, and does what follows.
-func (e *event) settle(ctx, start, begin context.Context, i Item, permit *Permit) (f fate, moved bool) {
+func (e *event) settle(ctx, start, begin context.Context, i turn, permit *Permit) (f fate, moved bool) {
 	rec, err := e.lookUp(begin, i.Ref)
 	permit.Release()
 	if errors.Is(err, dedupe.ErrNotFound) {
@@ -65,7 +85,7 @@ func (e *event) settle(ctx, start, begin context.Context, i Item, permit *Permit
 	case dedupe.Warm:
 		return fate{warm: true, bytes: rec.Size, verdict: rec.Verdict}, false
 	case dedupe.Older:
-		return fate{skip: outcome.Superseded}, false
+		return fate{skip: outcome.Superseded, bytes: object.UnknownSize}, false
 	}
 	return e.fill(ctx, start, begin, i, rec.Revision)
 }
@@ -87,7 +107,7 @@ func (e *event) judge(rec dedupe.Entry, v object.Version, current bool) dedupe.D
 // fill has the item filled, by us or by whoever is at it, and puts it on record
 // in place of the record of revision prev. It says when that is no longer the
 // record's: somebody else was faster.
-func (e *event) fill(ctx, start, begin context.Context, i Item, prev uint64) (_ fate, moved bool) {
+func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ fate, moved bool) {
 	for {
 		f, how, err := e.flights.Do(ctx, i.Ref, e.req.Seen, func(ctx context.Context, asked func()) (fill, error) {
 			return e.lead(ctx, start, i, prev, asked)
@@ -129,7 +149,7 @@ func (e *event) fill(ctx, start, begin context.Context, i Item, prev uint64) (_ 
 		case how == dedupe.Shared && i.Current && f.ETag != i.ETag && !f.LastModified.After(i.LastModified):
 			return fate{}, true // it was asked for after our event came, but before we listed
 		}
-		e.done.put(keyOf(i), filledItem{bytes: f.Size, verdict: f.verdict})
+		e.remember(i, f)
 		if how == dedupe.Shared { // its record lacks our event's sequencer
 			e.record(ctx, i, f, prev)
 		}
@@ -137,9 +157,18 @@ func (e *event) fill(ctx, start, begin context.Context, i Item, prev uint64) (_ 
 	}
 }
 
+// remember notes the fill. Where it may turn out that the event means a version
+// that comes yet, it notes also which one this was.
+func (e *event) remember(i turn, f fill) {
+	e.done.fill(i.hash, i.Size, f)
+	if e.req.TotalBytes > 0 && !i.Current {
+		e.done.add(i.as(f.Answer).hash)
+	}
+}
+
 // lead fills an object and has that on record before the flight ends, so that
 // whoever leads the next one finds it there.
-func (e *event) lead(ctx, start context.Context, i Item, prev uint64, asked func()) (fill, error) {
+func (e *event) lead(ctx, start context.Context, i turn, prev uint64, asked func()) (fill, error) {
 	begin, stop := joined(ctx, start)
 	defer stop()
 	rec, err := e.lookUp(begin, i.Ref)
@@ -164,7 +193,7 @@ func (e *event) lead(ctx, start context.Context, i Item, prev uint64, asked func
 }
 
 // current is the item's version in the store now.
-func (e *event) current(ctx, begin context.Context, i Item) (object.Version, error) {
+func (e *event) current(ctx, begin context.Context, i turn) (object.Version, error) {
 	if i.Current {
 		return i.Version, nil
 	}
@@ -237,17 +266,17 @@ func (e *event) plain(ctx, begin context.Context, ref object.Ref) (Answer, error
 }
 
 // failure is the fate of an item whose request failed.
-func (e *event) failure(i Item, err error) fate {
+func (e *event) failure(i turn, err error) fate {
 	f := outcome.As(err)
 	if f.Reason == outcome.NotFound && (e.req.MissingIsGone || i.Listed) {
-		return fate{skip: outcome.Gone}
+		return fate{skip: outcome.Gone, bytes: object.UnknownSize}
 	}
 	return fate{err: f}
 }
 
 // entry is what goes on the ledger: what the store's answer said, and the
 // sequencer of the event that named the object.
-func (e *event) entry(i Item, f fill) dedupe.Entry {
+func (e *event) entry(i turn, f fill) dedupe.Entry {
 	entry := dedupe.Entry{
 		Attrs:   object.Attrs{Ref: i.Ref, Version: f.Version, Size: f.Size},
 		Verdict: f.verdict, At: f.at, EventTime: e.req.EventTime,
@@ -257,7 +286,7 @@ func (e *event) entry(i Item, f fill) dedupe.Entry {
 }
 
 // record puts a shared fill on the ledger.
-func (e *event) record(ctx context.Context, i Item, f fill, prev uint64) {
+func (e *event) record(ctx context.Context, i turn, f fill, prev uint64) {
 	e.puts.Add(1)
 	e.ledger.Put(ctx, e.entry(i, f), prev, func(err error) {
 		defer e.puts.Done()

@@ -20,7 +20,8 @@ func (w *walk) prefix(ctx context.Context) error {
 	case prefix.Key == "" && !w.req.WholeBucket:
 		return &outcome.Error{
 			Op: "plan", Ref: prefix, Class: outcome.Permanent, Reason: outcome.Unsupported,
-			Err: errors.New("a whole bucket is not made hot by an event"),
+			Err:  errors.New("a whole bucket is not made hot by an event"),
+			Hint: "name a prefix, or call prestage warm --whole-bucket " + prefix.String(),
 		}
 	case !prefix.IsPrefix():
 		return &outcome.Error{
@@ -32,7 +33,8 @@ func (w *walk) prefix(ctx context.Context) error {
 		return err
 	}
 
-	shards := shardCheck{limit: maxRemembered}
+	shards := shardCheck{limit: maxRemembered, room: w.room}
+	defer shards.done()
 	err := w.pages(ctx, func(page Page) error {
 		for _, a := range page.Objects {
 			if a.Size == 0 && strings.HasSuffix(a.Key, "/") {

@@ -20,6 +20,7 @@ type Planner struct {
 	guard    *Guard
 	buckets  Buckets
 	minBytes int64
+	room     *room // what the events in hand may remember
 	log      *slog.Logger
 }
 
@@ -37,7 +38,10 @@ func NewPlanner(c PlannerConfig) (*Planner, error) {
 	if c.Store == nil || c.Guard == nil || c.Log == nil || c.MinBytes < 0 {
 		return nil, errors.New("planner: needs a store, a guard, a log and a size that is not negative")
 	}
-	return &Planner{store: c.Store, guard: c.Guard, buckets: c.Buckets, minBytes: c.MinBytes, log: c.Log}, nil
+	return &Planner{
+		store: c.Store, guard: c.Guard, buckets: c.Buckets, minBytes: c.MinBytes,
+		room: newRoom(maxRememberedInHand), log: c.Log,
+	}, nil
 }
 
 // Walk calls yield with every item of the plan for req, one after the other, and
@@ -156,13 +160,21 @@ func (w *walk) checkTotals() {
 }
 
 func (w *walk) incomplete(format string, args ...any) {
-	ref := w.req.Prefix
-	if ref.Bucket == "" {
-		ref = w.req.Manifest
+	w.sum.Problems = append(w.sum.Problems, incomplete(w.req, format, args...))
+}
+
+// incomplete is the failure of a request that has less than it announces.
+func incomplete(req Request, format string, args ...any) *outcome.Error {
+	ref := req.Prefix
+	switch {
+	case req.Manifest.Bucket != "":
+		ref = req.Manifest
+	case len(req.Objects) == 1:
+		ref = req.Objects[0].Ref
 	}
-	w.sum.Problems = append(w.sum.Problems, &outcome.Error{
+	return &outcome.Error{
 		Op: "plan", Ref: ref, Class: outcome.Failed, Reason: outcome.Incomplete, Err: fmt.Errorf(format, args...),
-	})
+	}
 }
 
 // get reads a small object whole.

@@ -262,7 +262,7 @@ func TestListingIsRetried(t *testing.T) {
 
 func TestShardCheckOverflow(t *testing.T) {
 	t.Parallel()
-	c := shardCheck{limit: 100}
+	c := shardCheck{limit: 100, room: newRoom(1000)}
 	for i := range 110 {
 		c.saw(fmt.Sprintf("p/%08d", i))
 	}

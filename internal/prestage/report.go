@@ -16,7 +16,7 @@ type fate struct {
 	skip outcome.Reason // why it was not asked for
 	err  *outcome.Error
 
-	bytes   int64 // 0 when unknown
+	bytes   int64 // object.UnknownSize when unknown
 	verdict outcome.Verdict
 }
 
@@ -40,6 +40,39 @@ type tally struct {
 
 	mu     sync.Mutex
 	report Report
+	sizes  sizes // of what exists
+}
+
+// sizes is a sum of objects' sizes.
+type sizes struct {
+	bytes   int64
+	unknown int // objects of unknown size
+}
+
+// add counts an object.
+func (s *sizes) add(bytes int64) {
+	if bytes == object.UnknownSize {
+		s.unknown++
+		return
+	}
+	s.bytes += bytes
+}
+
+// carry adds what earlier attempts filled.
+func (t *tally) carry(s sizes) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report.Bytes += s.bytes
+	t.sizes.bytes += s.bytes
+	t.sizes.unknown += s.unknown
+}
+
+// total is what everything that the request names comes to, ok whether that is
+// known.
+func (t *tally) total() (bytes int64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sizes.bytes, t.sizes.unknown == 0 && t.report.Objects.Failed == 0
 }
 
 // add counts one object.
@@ -61,6 +94,7 @@ func (t *tally) add(ref object.Ref, f fate) {
 			r.Skips = make(map[outcome.Reason]int)
 		}
 		r.Skips[f.skip]++
+		t.sizes.add(f.bytes)
 		return
 	case f.warm:
 		r.Objects.AlreadyWarm++
@@ -69,6 +103,7 @@ func (t *tally) add(ref object.Ref, f fate) {
 		r.Objects.Filled++
 		t.metrics.filled.Inc()
 	}
+	t.sizes.add(f.bytes)
 	r.Bytes += max(f.bytes, 0)
 	r.Verdict = outcome.Weaker(r.Verdict, f.verdict)
 }

@@ -1,8 +1,6 @@
 package prestage
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -12,9 +10,6 @@ import (
 // indexSuffix is how Hugging Face's index of a sharded model ends.
 const indexSuffix = ".safetensors.index.json"
 
-// maxRemembered bounds what the shardCheck of a listing holds.
-const maxRemembered = 1_000_000
-
 // isIndex says that a is to be read.
 func isIndex(a object.Attrs) bool {
 	return strings.HasSuffix(a.Key, indexSuffix) && a.Size <= maxManifestBytes
@@ -22,10 +17,11 @@ func isIndex(a object.Attrs) bool {
 
 // shardCheck compares indexes with the listing that they are in. Most shards
 // come before their index in a listing ("-" sorts before "."), so the keys that
-// were seen are remembered, 8 bytes each.
+// were seen are remembered.
 type shardCheck struct {
 	limit    int // of keys seen, and of keys expected
-	seen     map[uint64]struct{}
+	room     *room
+	seen     markSet
 	overflow string              // the first key that was not remembered
 	expected map[string]struct{} // keys that an index names and nobody saw yet
 }
@@ -33,11 +29,8 @@ type shardCheck struct {
 func (c *shardCheck) saw(key string) {
 	delete(c.expected, key)
 	switch {
-	case len(c.seen) < c.limit:
-		if c.seen == nil {
-			c.seen = make(map[uint64]struct{})
-		}
-		c.seen[shortHash(key)] = struct{}{}
+	case c.overflow == "" && c.seen.n < c.limit && c.room.take():
+		c.seen.add(shortHash([]byte(key)), told)
 	case c.overflow == "":
 		c.overflow = key
 	}
@@ -48,7 +41,7 @@ func (c *shardCheck) saw(key string) {
 func (c *shardCheck) expect(index object.Ref, shards []object.Attrs) {
 	for _, s := range shards {
 		forgotten := c.overflow != "" && c.overflow <= s.Key && s.Key < index.Key
-		if _, ok := c.seen[shortHash(s.Key)]; ok || forgotten || len(c.expected) >= c.limit {
+		if forgotten || c.seen.get(shortHash([]byte(s.Key))) != 0 || len(c.expected) >= c.limit {
 			continue
 		}
 		if c.expected == nil {
@@ -72,7 +65,5 @@ func (c *shardCheck) missing() string {
 	return fmt.Sprintf("%d files that an index names are missing, the first is %q", len(c.expected), least)
 }
 
-func shortHash(key string) uint64 {
-	sum := sha256.Sum256([]byte(key))
-	return binary.LittleEndian.Uint64(sum[:])
-}
+// done frees the room.
+func (c *shardCheck) done() { c.room.give(c.seen.n) }

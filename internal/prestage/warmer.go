@@ -72,6 +72,8 @@ func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) R
 		crew:  newCrew(w),
 		tally: tally{metrics: w.metrics, endpoint: w.guard.endpoint},
 	}
+	e.earlier, e.recheck = done.begin(w.planner.room)
+	defer done.end()
 	if err := e.passes(ctx, start, begin); err != nil {
 		e.tally.fail(err)
 	}
@@ -82,8 +84,11 @@ func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) R
 // event is one call of Warm.
 type event struct {
 	*Warmer
-	req  Request
-	done *Progress
+	req     Request
+	done    *Progress
+	earlier sizes       // what earlier attempts filled, as far as the plan does not tell it
+	recheck bool        // whether that is what is there now
+	fresh   atomic.Bool // this pass showed something new
 
 	flow  *Flow
 	crew  *crew          // bounds goroutines, most of which may be waiting without a permit
@@ -99,20 +104,19 @@ func (e *event) passes(ctx, start, begin context.Context) error {
 	if e.req.Prefix.Bucket != "" && !e.req.Complete {
 		relists = maxRelists
 	}
-	seen := make(map[itemKey]struct{}) // only where there may be another pass
 	var problems []*outcome.Error
 	for pass := 0; ; pass++ {
-		fresh := false
+		e.fresh.Store(false)
 		sum, err := e.planner.Walk(begin, e.req, func(i Item) error {
+			t := turn{Item: i, hash: hashOf(i)}
 			if relists > 0 {
-				k := keyOf(i)
-				if _, again := seen[k]; again || (pass > 0 && i.Skip == outcome.Gone) {
+				again, forgot := e.done.see(t.hash)
+				if again || (pass > 0 && i.Skip == outcome.Gone) {
 					return nil
 				}
-				seen[k] = struct{}{}
+				t.perhapsTold = forgot && pass > 0
 			}
-			fresh = true
-			return e.take(ctx, start, begin, i)
+			return e.take(ctx, start, begin, t)
 		})
 		e.work.Wait()
 		if pass > 0 && errors.Is(err, outcome.Failed) && outcome.As(err).Reason == outcome.NotFound {
@@ -120,25 +124,51 @@ func (e *event) passes(ctx, start, begin context.Context) error {
 		} else {
 			problems = sum.Problems
 		}
-		if err == nil && fresh && pass < relists {
+		if err == nil && e.fresh.Load() && pass < relists {
 			continue
 		}
 		for _, p := range problems {
 			e.tally.fail(p)
 		}
+		if err == nil {
+			err = e.checkBytes(sum)
+		}
 		return err
 	}
 }
 
-// take has one item handled. It returns when that has begun, so a long listing
-// is read no faster than its objects are filled.
-func (e *event) take(ctx, start, begin context.Context, i Item) error {
-	if i.Skip != "" {
-		e.tell(ctx, i, fate{skip: i.Skip})
+// checkBytes compares what the objects turned out to have with what was
+// announced, unless the plan knew it from the store itself.
+func (e *event) checkBytes(sum Summary) error {
+	bytes, known := e.tally.total()
+	listed := e.req.Prefix.Bucket != "" && sum.Unsized == 0
+	if listed || !known || len(sum.Problems) > 0 || bytes >= e.req.TotalBytes {
 		return nil
 	}
-	if f, ok := e.done.get(keyOf(i)); ok {
-		e.tell(ctx, i, fate{bytes: f.bytes, verdict: f.verdict})
+	e.done.setShort()
+	return incomplete(e.req, "%d bytes of %d announced", bytes, e.req.TotalBytes)
+}
+
+// turn is an item whose turn it is.
+type turn struct {
+	Item
+	hash uint64 // of the item
+	// perhapsTold: an earlier pass may have told of it already, and what it
+	// would tell again then is that it is warm, or skipped.
+	perhapsTold bool
+}
+
+// take has one item handled. It returns when that has begun, so a long listing
+// is read no faster than its objects are filled.
+func (e *event) take(ctx, start, begin context.Context, i turn) error {
+	if i.Skip != "" {
+		e.tell(ctx, i, fate{skip: i.Skip, bytes: i.Size})
+		return nil
+	}
+	if verdict, ok := e.done.filled(i.hash); ok && (i.Current || !e.recheck) {
+		e.tally.carry(e.earlier)
+		e.earlier = sizes{}
+		e.tell(ctx, i, fate{bytes: max(i.Size, 0), verdict: verdict})
 		return nil
 	}
 	if err := e.crew.join(begin); err != nil {
@@ -157,9 +187,16 @@ func (e *event) take(ctx, start, begin context.Context, i Item) error {
 }
 
 // tell counts and logs what became of an item.
-func (e *event) tell(ctx context.Context, i Item, f fate) {
+func (e *event) tell(ctx context.Context, i turn, f fate) {
+	if i.perhapsTold && (f.warm || f.skip != "") {
+		return
+	}
+	e.fresh.Store(true)
 	e.tally.add(i.Ref, f)
-	r := Result{Ref: i.Ref, Outcome: f.kind(), Reason: f.skip, Bytes: f.bytes}
+	r := Result{Ref: i.Ref, Outcome: f.kind(), Reason: f.skip}
+	if f.skip == "" {
+		r.Bytes = max(f.bytes, 0)
+	}
 	if f.err != nil {
 		r.Reason, r.Err = f.err.Reason, f.err
 	}

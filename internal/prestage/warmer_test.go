@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -245,30 +244,6 @@ type forgetful struct{ dedupe.Ledger }
 
 func (forgetful) Get(context.Context, object.Ref) (dedupe.Record, error) {
 	return dedupe.Record{}, dedupe.ErrNotFound
-}
-
-func TestProgressOutlivesTheLedger(t *testing.T) {
-	t.Parallel()
-	var broken atomic.Bool
-	broken.Store(true)
-	store := &fakeStore{fill: func(_ context.Context, ref object.Ref) (Answer, error) {
-		if ref.Key == "b" && broken.Load() {
-			return Answer{}, failure(outcome.Refused, ref)
-		}
-		return answerOf("e"), nil
-	}}
-	r := newRig(t, store)
-	r.ledger = forgetful{r.ledger}
-	req, done := Request{Objects: unsized("a", "b")}, NewProgress()
-	first := r.warmer.Warm(t.Context(), t.Context(), req, done)
-	broken.Store(false)
-	second := r.warmer.Warm(t.Context(), t.Context(), req, done)
-	if first.Objects.Filled != 1 || first.Objects.Failed != 1 || second.Objects.Filled != 2 || second.Bytes != 2000 || second.Verdict != outcome.Accepted {
-		t.Errorf("%+v, then %+v", first, second)
-	}
-	if n := store.count("fill a"); n != 1 {
-		t.Errorf("a was asked for %d times", n)
-	}
 }
 
 func TestReportIsBounded(t *testing.T) {
