@@ -20,7 +20,13 @@ const dearest = hotPrice*7/30 + warmPrice*23/30 - coldPrice
 // tierCost is the most that making so many bytes hot costs, in dollars.
 func tierCost(bytes int64) float64 { return float64(bytes) / (1 << 30) * dearest }
 
-func tierCostText(bytes int64) string {
+// tierCostText says what filling objects of so many bytes, and others of
+// unknown size, costs.
+func tierCostText(bytes, unsized int64) string {
+	if unsized > 0 {
+		return fmt.Sprintf("tier cost: unknown, since the size of %d objects is; that of the others is at most $%.4f (prices of %s)",
+			unsized, tierCost(bytes), pricesOf)
+	}
 	return fmt.Sprintf("tier cost: $0 if all of it is hot already, at most $%.4f over 30 days if all of it is cold (prices of %s)",
 		tierCost(bytes), pricesOf)
 }

@@ -39,14 +39,7 @@ func (p planCmd) Run(ctx context.Context, w world) error {
 	var all error
 	for _, r := range requests {
 		r.NoIndex = p.NoIndex
-		fill, err := printPlan(ctx, w, engine.Planner, r, p.Output == "json")
-		if err != nil {
-			all = errors.Join(all, err)
-			continue
-		}
-		if p.Output == "text" {
-			fmt.Fprintln(w.stdout, tierCostText(fill))
-		}
+		all = errors.Join(all, printPlan(ctx, w, engine.Planner, r, p.Output == "json"))
 	}
 	return all
 }
@@ -55,7 +48,7 @@ func (p planCmd) Run(ctx context.Context, w world) error {
 type (
 	plannedItem struct {
 		URI    string         `json:"uri"`
-		Size   int64          `json:"size"` // -1: not known without a request
+		Size   int64          `json:"size"` // -1: not known
 		Action string         `json:"action"`
 		Reason outcome.Reason `json:"reason,omitempty"`
 	}
@@ -67,17 +60,22 @@ type (
 		FillBytes   int64                    `json:"fill_bytes"`
 		Skipped     map[outcome.Reason]int64 `json:"skipped"`
 		Problems    []string                 `json:"problems"`
-		MaxTierCost float64                  `json:"max_tier_cost_usd"`
+		MaxTierCost *float64                 `json:"max_tier_cost_usd"` // null: not known, since some size is not
 		PricesOf    string                   `json:"prices_of"`
 	}
 )
 
-// printPlan prints one request's plan and returns the bytes, as far as known,
-// that would be filled.
-func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Request, asJSON bool) (fill int64, err error) {
+// printPlan prints one request's plan. Sizes that nobody told are asked for.
+func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Request, asJSON bool) error {
 	enc := json.NewEncoder(w.stdout)
+	r.AskSizes = true
+	var fill, unsized int64
 	sum, err := p.Walk(ctx, r, func(i prestage.Item) error {
-		if i.Skip == "" && i.Size != object.UnknownSize {
+		switch {
+		case i.Skip != "":
+		case i.Size == object.UnknownSize:
+			unsized++
+		default:
 			fill += i.Size
 		}
 		if !asJSON {
@@ -91,19 +89,23 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 		return enc.Encode(line)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("plan %s: %w", title(r), err)
+		return fmt.Errorf("plan %s: %w", title(r), err)
 	}
 	if !asJSON {
-		_, err = fmt.Fprintf(w.stdout, "%s: %s\n", title(r), sum)
-		return fill, err
+		_, err = fmt.Fprintf(w.stdout, "%s: %s\n%s\n", title(r), sum, tierCostText(fill, unsized))
+		return err
 	}
 	out := plannedSummary{
 		Target: title(r), Objects: sum.Objects, Bytes: sum.Bytes, Unsized: sum.Unsized, FillBytes: fill,
-		Skipped: map[outcome.Reason]int64{}, Problems: []string{}, MaxTierCost: tierCost(fill), PricesOf: pricesOf,
+		Skipped: map[outcome.Reason]int64{}, Problems: []string{}, PricesOf: pricesOf,
+	}
+	if unsized == 0 {
+		most := tierCost(fill)
+		out.MaxTierCost = &most
 	}
 	maps.Copy(out.Skipped, sum.Skips)
 	for _, problem := range sum.Problems {
 		out.Problems = append(out.Problems, problem.Error())
 	}
-	return fill, enc.Encode(out)
+	return enc.Encode(out)
 }

@@ -71,12 +71,8 @@ func (c warmCmd) Run(ctx context.Context, w world) error {
 	failed := 0
 	for _, r := range requests {
 		if c.DryRun {
-			fill, err := printPlan(ctx, w, engine.Planner, r, c.Output == "json")
-			if err != nil {
+			if err := printPlan(ctx, w, engine.Planner, r, c.Output == "json"); err != nil {
 				return err
-			}
-			if c.Output == "text" {
-				fmt.Fprintln(w.stdout, tierCostText(fill))
 			}
 			continue
 		}

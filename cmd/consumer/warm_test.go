@@ -91,6 +91,31 @@ tier cost: $0 if all of it is hot already, at most $0.0002 over 30 days if all o
 		t.Errorf("summary %+v", sum)
 	}
 
+	// Nobody tells the size of a single object: the store is asked.
+	_, stdout, _ = s.run("", nil, "plan", "s3://ckpt/run/a", "s3://ckpt/run/small")
+	want = `fill "s3://ckpt/run/a" (5000000 bytes)
+skip "s3://ckpt/run/small" (1000 bytes): too_small
+2 objects: 2 objects, 5001000 bytes; 1 skipped: too_small
+tier cost: $0 if all of it is hot already, at most $0.0001 over 30 days if all of it is cold (prices of 2025-10-31)
+`
+	if diff := cmp.Diff(want, stdout); diff != "" {
+		t.Error(diff)
+	}
+	if code, _, stderr := s.run("", nil, "plan", "s3://ckpt/nothing"); code != exitFailed || !strings.Contains(stderr, "404") {
+		t.Errorf("a missing object: exit %d, %q", code, stderr)
+	}
+
+	// The store will not say: nor do we.
+	if _, err := s.sim.AddRule(lotasim.Rule{Match: lotasim.Match{Key: "run/b"}, Do: lotasim.AnswerStatus, Status: 403}); err != nil {
+		t.Fatal(err)
+	}
+	if _, stdout, _ = s.run("", nil, "plan", "s3://ckpt/run/a", "s3://ckpt/run/b"); !strings.Contains(stdout, "tier cost: unknown, since the size of 1 objects is") || !strings.Contains(stdout, "forbidden") {
+		t.Errorf("a size that is not known: %s", stdout)
+	}
+	if _, stdout, _ = s.run("", nil, "plan", "--output", "json", "s3://ckpt/run/b"); !strings.Contains(stdout, `"unsized":1`) || !strings.Contains(stdout, `"max_tier_cost_usd":null`) {
+		t.Errorf("a size that is not known: %s", stdout)
+	}
+
 	if code, _, stderr := s.run("", nil, "plan", "s3://ckpt/nothing/"); code != exitFailed {
 		t.Errorf("an empty prefix: exit %d, %q", code, stderr)
 	}

@@ -44,7 +44,7 @@ func (w *walk) manifest(ctx context.Context) error {
 	if err != nil {
 		return &outcome.Error{Op: "read manifest", Ref: ref, Class: outcome.Permanent, Reason: outcome.Malformed, Err: err}
 	}
-	return w.objects(m.objects)
+	return w.objects(ctx, m.objects)
 }
 
 // parseManifest reads a JSON list of URIs or of entries, {"objects": such a

@@ -53,7 +53,7 @@ func (p *Planner) Walk(ctx context.Context, req Request, yield func(Item) error)
 	var err error
 	switch {
 	case len(req.Objects) > 0 && req.Prefix.Bucket == "" && req.Manifest.Bucket == "":
-		err = w.objects(req.Objects)
+		err = w.objects(ctx, req.Objects)
 	case req.Prefix.Bucket != "" && len(req.Objects) == 0 && req.Manifest.Bucket == "":
 		err = w.prefix(ctx)
 	case req.Manifest.Bucket != "" && len(req.Objects) == 0 && req.Prefix.Bucket == "":
@@ -95,7 +95,7 @@ func (w *walk) item(i Item) error {
 
 // objects yields what an event, or a manifest, names. All buckets are checked
 // before anything is yielded.
-func (w *walk) objects(attrs []object.Attrs) error {
+func (w *walk) objects(ctx context.Context, attrs []object.Attrs) error {
 	at := make(map[object.Ref]int, len(attrs))
 	var items []Item
 	for _, a := range attrs {
@@ -114,6 +114,9 @@ func (w *walk) objects(attrs []object.Attrs) error {
 		if order, ok := a.Sequencer.Compare(items[i].Sequencer); !ok || order >= 0 {
 			items[i].Attrs = a // the later one, as far as that can be told
 		}
+	}
+	if w.req.AskSizes {
+		return w.sized(ctx, items)
 	}
 	for _, i := range items {
 		if err := w.item(i); err != nil {

@@ -1,6 +1,7 @@
 package prestage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -279,5 +280,81 @@ func TestShardCheckOverflow(t *testing.T) {
 	c.saw("p/zzz")
 	if text := c.missing(); !strings.HasPrefix(text, "1 files") {
 		t.Errorf("missing: %q", text)
+	}
+}
+
+// TestPlanAsksForSizes has 200 objects, more than are asked about at once.
+func TestPlanAsksForSizes(t *testing.T) {
+	t.Parallel()
+	var keys []string
+	for i := range 200 {
+		keys = append(keys, fmt.Sprintf("k%03d", i))
+	}
+	for name, tt := range map[string]struct {
+		req      Request
+		failing  map[string]outcome.Class // by key
+		sum      Summary
+		problems []outcome.Reason
+		err      outcome.Reason
+	}{
+		"all are there":       {sum: Summary{Objects: 200, Bytes: 200_000}},
+		"two are not":         {failing: map[string]outcome.Class{"k001": outcome.Failed, "k100": outcome.Failed}, sum: Summary{Objects: 198, Bytes: 198_000}, problems: []outcome.Reason{outcome.NotFound, outcome.NotFound}},
+		"two are gone":        {req: Request{MissingIsGone: true}, failing: map[string]outcome.Class{"k001": outcome.Failed, "k100": outcome.Failed}, sum: Summary{Objects: 200, Bytes: 198_000, Unsized: 2, Skips: map[outcome.Reason]int64{outcome.Gone: 2}}},
+		"one is forbidden":    {failing: map[string]outcome.Class{"k100": outcome.Refused}, sum: Summary{Objects: 200, Bytes: 199_000, Unsized: 1}, problems: []outcome.Reason{outcome.Forbidden}},
+		"one panics":          {failing: map[string]outcome.Class{"k100": 0}, sum: Summary{Objects: 200, Bytes: 199_000, Unsized: 1}, problems: []outcome.Reason{outcome.FillFailed}},
+		"a manifest":          {req: Request{Manifest: ckpt("m.json")}, sum: Summary{Objects: 200, Bytes: 200_000}},
+		"sizes are known":     {req: Request{Objects: []object.Attrs{listed("a", 300)}}, sum: Summary{Objects: 1, Bytes: 300}},
+		"one, that is not":    {req: Request{Objects: unsized("k001")}, failing: map[string]outcome.Class{"k001": outcome.Failed}, err: outcome.NotFound},
+		"one, small":          {req: Request{Objects: unsized("small")}, sum: Summary{Objects: 1, Bytes: 50, Skips: map[outcome.Reason]int64{outcome.TooSmall: 1}}},
+		"one, stopped before": {req: Request{Objects: unsized("k001")}, failing: map[string]outcome.Class{"k001": outcome.Interrupted}, err: outcome.FillFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := &fakeStore{
+				get: func(object.Ref) ([]byte, error) {
+					return []byte(`["s3://ckpt/` + strings.Join(keys, `","s3://ckpt/`) + `"]`), nil
+				},
+				head: func(_ context.Context, ref object.Ref) (Answer, error) {
+					class, fails := tt.failing[ref.Key]
+					switch {
+					case fails && class == 0:
+						panic("oops")
+					case fails:
+						return Answer{}, failure(class, ref)
+					case ref.Key == "small":
+						return Answer{Status: 200, Size: 50}, nil
+					}
+					return Answer{Status: 200, Size: 1000}, nil
+				},
+			}
+			r := newRig(t, store)
+			req := tt.req
+			if len(req.Objects) == 0 && req.Manifest.Bucket == "" {
+				req.Objects = unsized(keys...)
+			}
+			req.AskSizes = true
+			var order []string
+			sum, err := r.planner.Walk(t.Context(), req, func(i Item) error {
+				order = append(order, i.Key)
+				return nil
+			})
+			if tt.sum.Objects == 0 {
+				if err == nil || outcome.As(err).Reason != tt.err {
+					t.Errorf("error %v, want %q", err, tt.err)
+				}
+				return
+			}
+			var problems []outcome.Reason
+			for _, p := range sum.Problems {
+				problems = append(problems, p.Reason)
+			}
+			sum.Problems = nil
+			if diff := cmp.Diff(tt.sum, sum) + cmp.Diff(tt.problems, problems); diff != "" || err != nil {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+			if !slices.IsSorted(order) || store.count("fill") > 0 || r.guard.limiter.InFlight() != 0 {
+				t.Errorf("%d ranged HEADs; yielded %q", store.count("fill"), order)
+			}
+		})
 	}
 }

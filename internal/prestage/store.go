@@ -36,6 +36,8 @@ type Catalogue interface {
 	List(ctx context.Context, bucket, prefix, token string) (Page, error)
 	// Get reads a small object whole; one longer than limit bytes is an error.
 	Get(ctx context.Context, ref object.Ref, limit int64) ([]byte, error)
+	// Head sends a plain HeadObject.
+	Head(ctx context.Context, ref object.Ref) (Answer, error)
 }
 
 // BucketHeader asks whether a bucket's host answers. An error with a status is

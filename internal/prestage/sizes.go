@@ -1,0 +1,79 @@
+package prestage
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// askAtOnce is how many sizes are asked for at once, if there are permits.
+const askAtOnce = 64
+
+// sized yields items after asking for the sizes that nobody told.
+func (w *walk) sized(ctx context.Context, items []Item) error {
+	flow := w.guard.limiter.NewFlow()
+	for len(items) > 0 {
+		some := items[:min(askAtOnce, len(items))]
+		items = items[len(some):]
+		errs := make([]error, len(some))
+		var asking sync.WaitGroup
+		for n := range some {
+			if some[n].Size == object.UnknownSize {
+				asking.Go(func() {
+					defer catch(w.log, some[n].Ref, func(err error) { errs[n] = err })
+					errs[n] = w.size(ctx, flow, &some[n])
+				})
+			}
+		}
+		asking.Wait()
+		for n, i := range some {
+			if err := w.sizedItem(i, errs[n]); err != nil {
+				return err
+			}
+		}
+	}
+	if w.found == 0 && len(w.sum.Problems) > 0 {
+		return w.sum.Problems[0] // there is nothing to plan
+	}
+	return nil
+}
+
+// size sends a plain HEAD, which fills nothing and changes no tier.
+func (w *walk) size(ctx context.Context, flow *Flow, i *Item) error {
+	a, err := retry(ctx, i.Ref, func() (Answer, error) {
+		return send(ctx, ctx, w.guard, flow, i.Ref, func(ctx context.Context) (Answer, error) {
+			ctx, cancel := withTimeout(ctx, readTimeout)
+			defer cancel()
+			return w.store.Head(ctx, i.Ref)
+		})
+	})
+	i.Size = a.Size
+	if err != nil {
+		i.Size = object.UnknownSize
+	}
+	return err
+}
+
+// sizedItem yields i, whose size was asked for with the result err.
+func (w *walk) sizedItem(i Item, err error) error {
+	e := outcome.As(err)
+	switch {
+	case err == nil:
+		return w.item(i)
+	case errors.Is(err, outcome.Interrupted):
+		return err
+	case e.Reason == outcome.NotFound && w.req.MissingIsGone:
+		i.Skip = outcome.Gone
+		return w.item(i)
+	}
+	if len(w.sum.Problems) < MaxFailures {
+		w.sum.Problems = append(w.sum.Problems, e)
+	}
+	if e.Reason == outcome.NotFound {
+		return nil
+	}
+	return w.item(i) // its size stays unknown
+}
