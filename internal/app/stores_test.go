@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/natstest"
@@ -74,8 +75,11 @@ func TestStoreDeletedWithoutProvision(t *testing.T) {
 	}
 	d.ready(t, http.StatusServiceUnavailable,
 		"not ready: deleted: stream PRESTAGE_RESULTS, stream PRESTAGE_DLQ, bucket prestage_objects, bucket prestage_receipts\n")
-	w := d.cfg.Setup()
-	if _, err := p.stores(bounded(t), w); err != nil {
+	time.Sleep(2 * lookEvery)
+	if lines := d.log.lines("not provisioned again"); len(lines) > 0 {
+		t.Errorf("tried what it must not do: %v", lines)
+	}
+	if _, err := p.stores(bounded(t), d.cfg.Setup()); err != nil {
 		t.Fatal(err)
 	}
 	d.ready(t, http.StatusOK, "ok")
