@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -46,6 +45,7 @@ type cli struct {
 	Warm    warmCmd    `cmd:"" help:"Warm now, from a shell; no stream needed. NATS is used only when NATS_URL is set."`
 	Plan    planCmd    `cmd:"" help:"Show what would be warmed; sends no ranged HEAD."`
 	Publish publishCmd `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
+	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Dead letters: ls, show, redrive, purge."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the set-up and say what is wrong, with the remedy; changes nothing."`
 	Lotasim lotasimCmd `cmd:"" help:"The LOTA emulator alone."`
 
@@ -54,7 +54,7 @@ type cli struct {
 
 // later are the commands that this version does not have.
 var later = []string{
-	"replay", "wait", "status", "pause", "resume", "dlq", "reconcile", "gateway",
+	"replay", "wait", "status", "pause", "resume", "reconcile", "gateway",
 }
 
 func main() {
@@ -132,7 +132,7 @@ func (w world) logger(c app.Config) *slog.Logger {
 }
 
 // isTerminal says that a person is likely to be looking.
-func isTerminal(w io.Writer) bool {
+func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/dlq"
 )
 
 // Setup is what the daemon needs in JetStream, each part as it is created when
@@ -31,7 +32,7 @@ func (c *Config) Setup() Setup {
 			Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, MaxAge: receiptsAge, MaxBytes: resultsBytes, AllowDirect: true,
 		},
 		Letters: jetstream.StreamConfig{
-			Name: consumer.DLQStream, Description: "dead letters of prestage", Subjects: []string{"prestage.dlq.>"},
+			Name: dlq.Stream, Description: "dead letters of prestage", Subjects: []string{"prestage.dlq.>"},
 			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowDirect: true,
 		},
 		Objects: dedupe.BucketConfig(c.DedupeTTL, 0),

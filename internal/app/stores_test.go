@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/natstest"
 )
 
@@ -13,7 +14,7 @@ import (
 // included, and what /readyz calls them.
 var storeStreams = map[string]string{
 	consumer.ResultsStream: "stream PRESTAGE_RESULTS",
-	consumer.DLQStream:     "stream PRESTAGE_DLQ",
+	dlq.Stream:             "stream PRESTAGE_DLQ",
 	"KV_" + ObjectsBucket:  "bucket prestage_objects",
 	"KV_" + ReceiptsBucket: "bucket prestage_receipts",
 }

@@ -14,14 +14,14 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/dev", "internal/doctor", "internal/publish", "internal/consumer", "internal/prestage", "internal/dedupe",
+		"internal/app", "internal/dev", "internal/doctor", "internal/publish", "internal/consumer", "internal/dlq", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
 
 	// Wiring.
 	"internal/app": {
-		"internal/consumer", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
+		"internal/consumer", "internal/dlq", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
 	"internal/doctor": {"internal/app", "internal/prestage", "internal/outcome", "internal/object"},
@@ -36,13 +36,14 @@ var arrows = map[string][]string{
 
 	// The program, from the loop down to the values.
 	"internal/consumer": {
-		"internal/events", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",
+		"internal/events", "internal/prestage", "internal/dedupe", "internal/dlq", "internal/outcome", "internal/object",
 		"internal/persist", "internal/failpoint",
 	},
 	"internal/events":    {"internal/outcome", "internal/object"},
 	"internal/prestage":  {"internal/confirm", "internal/dedupe", "internal/outcome", "internal/object"},
 	"internal/confirm":   {"internal/outcome", "internal/object"},
 	"internal/dedupe":    {"internal/persist", "internal/outcome", "internal/object"},
+	"internal/dlq":       {"internal/events", "internal/persist", "internal/outcome", "internal/object"},
 	"internal/persist":   {},
 	"internal/outcome":   {"internal/object"},
 	"internal/object":    {},
@@ -90,7 +91,7 @@ var reservations = []reserved{
 	{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
-			"internal/consumer", "internal/dedupe", "internal/persist", "internal/publish", "internal/app", "internal/dev",
+			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/publish", "internal/app", "internal/dev",
 			"internal/doctor", "internal/natstest",
 			"cmd/consumer", // connects for publish
 		},

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/events"
 )
 
@@ -36,10 +37,15 @@ func newDelivery(msg jetstream.Msg, now time.Time) (*delivery, error) {
 	}, nil
 }
 
-// decode reads the event. Its identity is set even when it cannot be read.
+// decode reads the event. Its identity is set even when it cannot be read. A
+// redriven event without an id of its own keeps the one that it had first.
 func (d *delivery) decode(kind events.Kind) (events.Event, error) {
+	stream, seq, redriven := dlq.Root(d.Header)
+	if !redriven {
+		stream, seq = d.Stream, d.Seq
+	}
 	return events.Decode(events.Message{
-		Stream: d.Stream, Seq: d.Seq, Time: d.Time, Subject: d.Subject,
+		Stream: stream, Seq: seq, Time: d.Time, Subject: d.Subject,
 		Kind: kind, Header: d.Header, Data: d.Data,
 	})
 }

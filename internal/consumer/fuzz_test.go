@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/outcome"
 )
 
@@ -41,13 +42,13 @@ func FuzzLetter(f *testing.F) {
 		if wire > limit {
 			t.Errorf("letter of %d bytes, limit %d", wire, limit)
 		}
-		for _, name := range []string{headerReason, headerError, headerAttempts, headerStream, headerSubject, headerSequence, headerTime} {
+		for _, name := range []string{dlq.HeaderReason, dlq.HeaderError, dlq.HeaderAttempts, dlq.HeaderStream, dlq.HeaderSubject, dlq.HeaderSequence, dlq.HeaderTime} {
 			if len(m.Header[name]) != 1 {
 				t.Errorf("%s is %q", name, m.Header[name])
 			}
 		}
-		switch m.Header.Get(headerPayload) {
-		case payloadOmitted:
+		switch m.Header.Get(dlq.HeaderPayload) {
+		case dlq.PayloadOmitted:
 			if m.Data != nil {
 				t.Error("omitted, but there")
 			}
@@ -56,7 +57,7 @@ func FuzzLetter(f *testing.F) {
 				t.Error("the payload has changed")
 			}
 		default:
-			t.Errorf("%s is %q", headerPayload, m.Header.Get(headerPayload))
+			t.Errorf("%s is %q", dlq.HeaderPayload, m.Header.Get(dlq.HeaderPayload))
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/persist"
 	"github.com/prestage/prestage/internal/prestage"
@@ -59,6 +60,7 @@ type Lane struct {
 	cfg      Config
 	receipts *receipts
 	outbox   *outbox
+	letters  *dlq.Box
 	memory   memory
 	ackWait  ackWait
 	log      *slog.Logger
@@ -72,6 +74,7 @@ func NewLane(name string, kind events.Kind, cfg Config) *Lane {
 		name: name, kind: kind, cfg: cfg, log: log, memory: memory{limit: maxRememberedObjects},
 		receipts: &receipts{kv: cfg.Receipts, events: cfg.Events, retry: retry, log: log},
 		outbox:   &outbox{nc: cfg.Conn, js: cfg.JS, results: cfg.Results, letters: cfg.Letters, retry: retry, log: log},
+		letters:  dlq.New(cfg.JS, cfg.Letters, cfg.Cluster),
 	}
 }
 

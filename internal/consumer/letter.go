@@ -8,21 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-)
 
-// Headers of a dead letter.
-const (
-	headerReason   = "Prestage-Reason"
-	headerError    = "Prestage-Error"
-	headerAttempts = "Prestage-Attempts"
-	headerStream   = "Prestage-Stream"
-	headerSubject  = "Prestage-Subject"
-	headerSequence = "Prestage-Sequence"
-	headerTime     = "Prestage-Time" // the stream's timestamp, RFC 3339 with nanoseconds
-	headerPayload  = "Prestage-Payload"
-
-	payloadOmitted = "omitted"
-	originalPrefix = "Prestage-Original-"
+	"github.com/prestage/prestage/internal/dlq"
 )
 
 // What the original headers may take in a letter. Real ones have a few hundred
@@ -46,7 +33,7 @@ func letter(d *delivery, r Receipt, subject string, limit int) *nats.Msg {
 		}
 		kept := name
 		if hasFold(name, "Nats-") || hasFold(name, "Prestage-") {
-			kept = originalPrefix + name
+			kept = dlq.OriginalPrefix + name
 		}
 		for _, v := range d.Header[name] {
 			v = printable(v, maxOriginalHeaders)
@@ -56,13 +43,13 @@ func letter(d *delivery, r Receipt, subject string, limit int) *nats.Msg {
 			m.Header[kept] = append(m.Header[kept], v)
 		}
 	}
-	m.Header.Set(headerReason, string(r.Reason))
-	m.Header.Set(headerError, printable(r.Error, maxErrorHeader))
-	m.Header.Set(headerAttempts, strconv.Itoa(r.Attempts))
-	m.Header.Set(headerStream, d.Stream)
-	m.Header.Set(headerSubject, printable(d.Subject, maxErrorHeader))
-	m.Header.Set(headerSequence, strconv.FormatUint(d.Seq, 10))
-	m.Header.Set(headerTime, stamp(d.Time))
+	m.Header.Set(dlq.HeaderReason, string(r.Reason))
+	m.Header.Set(dlq.HeaderError, printable(r.Error, maxErrorHeader))
+	m.Header.Set(dlq.HeaderAttempts, strconv.Itoa(r.Attempts))
+	m.Header.Set(dlq.HeaderStream, d.Stream)
+	m.Header.Set(dlq.HeaderSubject, printable(d.Subject, maxErrorHeader))
+	m.Header.Set(dlq.HeaderSequence, strconv.FormatUint(d.Seq, 10))
+	m.Header.Set(dlq.HeaderTime, stamp(d.Time))
 	m.Data = d.Data
 	if headerSize(m.Header)+len(d.Data) > limit {
 		omitPayload(m)
@@ -71,17 +58,19 @@ func letter(d *delivery, r Receipt, subject string, limit int) *nats.Msg {
 }
 
 func omitPayload(m *nats.Msg) {
+	m.Header.Set(dlq.HeaderPayload, dlq.PayloadOmitted)
+	m.Header.Set(dlq.HeaderDigest, dlq.Digest(m.Data))
 	m.Data = nil
-	m.Header.Set(headerPayload, payloadOmitted)
 }
 
 // stamp writes a stream's timestamp so that equal times have equal text.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // headerSize is more than what h takes on the wire: "NATS/1.0", the lines, and
-// room for what publishing adds (the expected stream and sequence).
+// room for what publishing adds (the expected stream and sequence), and
+// redriving (the mark).
 func headerSize(h nats.Header) int {
-	n := 256
+	n := 512
 	for name, values := range h {
 		for _, v := range values {
 			n += len(name) + len(v) + len(": \r\n")

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
 )
@@ -87,7 +88,7 @@ func TestLetterFits(t *testing.T) {
 			if n := headerSize(m.Header) + len(m.Data); n > limit {
 				t.Errorf("letter of %d bytes, limit %d", n, limit)
 			}
-			if omitted := m.Header.Get(headerPayload) == payloadOmitted; omitted != tt.omitted || omitted != (m.Data == nil) {
+			if omitted := m.Header.Get(dlq.HeaderPayload) == dlq.PayloadOmitted; omitted != tt.omitted || omitted != (m.Data == nil) {
 				t.Errorf("omitted is %v with %d bytes left, want %v", omitted, len(m.Data), tt.omitted)
 			}
 		})

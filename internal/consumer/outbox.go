@@ -10,14 +10,12 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/persist"
 )
 
-// Streams that prestage writes.
-const (
-	ResultsStream = "PRESTAGE_RESULTS"
-	DLQStream     = "PRESTAGE_DLQ"
-)
+// ResultsStream is where results are.
+const ResultsStream = "PRESTAGE_RESULTS"
 
 // outbox writes what derives from final receipts, each message once.
 type outbox struct {
@@ -34,7 +32,7 @@ var errFull = errors.New("stream is full")
 
 // sendLetter stores the dead letter. errFull: the event must be held up.
 func (o *outbox) sendLetter(ctx context.Context, d *delivery, r Receipt) error {
-	subject := fmt.Sprintf("prestage.dlq.%s.%s.%d", r.Cluster, d.Stream, d.Seq)
+	subject := dlq.Subject(r.Cluster, d.Stream, d.Seq)
 	m := letter(d, r, subject, o.limit(o.letters))
 	err := o.once(ctx, o.letters, m)
 	if persist.TooLarge(err) && m.Data != nil {
@@ -104,7 +102,7 @@ func (o *outbox) once(ctx context.Context, s jetstream.Stream, m *nats.Msg) erro
 			expected = 0
 		case err != nil:
 			return err
-		case last.Header.Get(headerTime) == m.Header.Get(headerTime):
+		case last.Header.Get(dlq.HeaderTime) == m.Header.Get(dlq.HeaderTime):
 			return nil
 		default:
 			expected = last.Sequence

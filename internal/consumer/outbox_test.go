@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
 )
@@ -105,7 +106,7 @@ func TestOutboxKeepsEarlierIncarnation(t *testing.T) {
 	}
 	var bodies []string
 	for _, m := range stored(t, rig.letters) {
-		bodies = append(bodies, string(m.Data)+" "+m.Header.Get(headerTime))
+		bodies = append(bodies, string(m.Data)+" "+m.Header.Get(dlq.HeaderTime))
 	}
 	want := []string{"old 2026-11-20T10:00:00.123456789Z", "new 2026-11-20T10:00:00.12345679Z"}
 	if diff := cmp.Diff(want, bodies); diff != "" {
@@ -148,7 +149,7 @@ func TestOutboxFullLetters(t *testing.T) {
 			if want := (Settlement{Action: Retry, Delay: fullPause}); s != want {
 				t.Fatalf("settled as %+v, want %+v", s, want)
 			}
-			if !rig.log.has(`"level":"ERROR"`, "dead letter not stored", DLQStream) {
+			if !rig.log.has(`"level":"ERROR"`, "dead letter not stored", dlq.Stream) {
 				t.Errorf("nothing said: %s", rig.log)
 			}
 			if n := count(t, rig.results); n != 0 {
@@ -265,10 +266,10 @@ func TestOutboxOmitsLargePayload(t *testing.T) {
 			if len(got) != 1 {
 				t.Fatalf("%d letters", len(got))
 			}
-			if omitted := got[0].Header.Get(headerPayload) == payloadOmitted; omitted != tt.omitted || omitted != (len(got[0].Data) == 0) {
+			if omitted := got[0].Header.Get(dlq.HeaderPayload) == dlq.PayloadOmitted; omitted != tt.omitted || omitted != (len(got[0].Data) == 0) {
 				t.Errorf("omitted: %v with %d bytes left, want %v", omitted, len(got[0].Data), tt.omitted)
 			}
-			if got[0].Header.Get(headerReason) != "malformed" {
+			if got[0].Header.Get(dlq.HeaderReason) != "malformed" {
 				t.Errorf("headers: %v", got[0].Header)
 			}
 		})
@@ -310,7 +311,7 @@ func TestOutboxLimitChangedMeanwhile(t *testing.T) {
 	if err := rig.lane.outbox.sendLetter(t.Context(), testDelivery(nil, make([]byte, 4<<10)), deadLetter()); err != nil {
 		t.Fatal(err)
 	}
-	if got := stored(t, rig.letters); len(got) != 1 || got[0].Header.Get(headerPayload) != payloadOmitted {
+	if got := stored(t, rig.letters); len(got) != 1 || got[0].Header.Get(dlq.HeaderPayload) != dlq.PayloadOmitted {
 		t.Errorf("letters: %v", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/failpoint"
 	"github.com/prestage/prestage/internal/outcome"
@@ -156,7 +157,7 @@ func (l *Lane) complete(ctx, start context.Context, d *delivery, r Receipt) Sett
 		if err := l.outbox.sendLetter(ctx, d, r); err != nil {
 			if ctx.Err() == nil && errors.Is(err, errFull) {
 				l.log.LogAttrs(ctx, slog.LevelError, "dead letter not stored, the event waits: purge or enlarge the stream",
-					slog.String("stream", DLQStream), slog.String("event", r.EventID), slog.Any("error", err))
+					slog.String("stream", dlq.Stream), slog.String("event", r.EventID), slog.Any("error", err))
 				return Settlement{Action: Retry, Delay: fullPause}
 			}
 			return l.cutShort(ctx, start, d, err)
@@ -169,6 +170,7 @@ func (l *Lane) complete(ctx, start context.Context, d *delivery, r Receipt) Sett
 		}
 	}
 	failpoint.Hit("derived")
+	l.closeLetter(ctx, d, r)
 	level := slog.LevelInfo
 	if r.Outcome == DeadLettered {
 		level = slog.LevelError

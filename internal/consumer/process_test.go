@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
@@ -111,7 +112,7 @@ func TestProcess(t *testing.T) {
 				t.Errorf("counted again: %v", n)
 			}
 			// What a crash kept from being written is made up for.
-			for _, s := range []interface{ Purge() error }{purger{t, rig, DLQStream}, purger{t, rig, ResultsStream}} {
+			for _, s := range []interface{ Purge() error }{purger{t, rig, dlq.Stream}, purger{t, rig, ResultsStream}} {
 				if err := s.Purge(); err != nil {
 					t.Fatal(err)
 				}
@@ -344,7 +345,7 @@ func TestProcessLoserFollows(t *testing.T) {
 				t.Errorf("settled as %+v", s)
 			}
 			letters := stored(t, rig.letters)
-			if len(letters) != 1 || letters[0].Header.Get(headerReason) != "not_found" || letters[0].Header.Get(headerAttempts) != "8" {
+			if len(letters) != 1 || letters[0].Header.Get(dlq.HeaderReason) != "not_found" || letters[0].Header.Get(dlq.HeaderAttempts) != "8" {
 				t.Errorf("letters: %v", letters)
 			}
 			for _, o := range []Outcome{Pending, Warm, DeadLettered} {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/prestage/prestage/internal/dlq"
 )
 
 // Types of the CloudEvents in PRESTAGE_RESULTS.
@@ -42,7 +44,7 @@ func result(d *delivery, r Receipt, subject string, now time.Time, limit int) (*
 	}
 	m := nats.NewMsg(subject)
 	m.Header.Set("Content-Type", "application/cloudevents+json")
-	m.Header.Set(headerTime, stamp(d.Time))
+	m.Header.Set(dlq.HeaderTime, stamp(d.Time))
 	for {
 		data, err := json.Marshal(ce)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/natstest"
 	"github.com/prestage/prestage/internal/outcome"
@@ -73,7 +74,7 @@ func newRig(t *testing.T, s setup) *rig {
 		}
 		return st
 	}
-	s.letters.Name, s.letters.Subjects = DLQStream, []string{"prestage.dlq.>"}
+	s.letters.Name, s.letters.Subjects = dlq.Stream, []string{"prestage.dlq.>"}
 	s.results.Name, s.results.Subjects = ResultsStream, []string{"prestage.warmed.>", "prestage.failed.>"}
 	r.events = stream(jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}})
 	r.letters, r.results = stream(s.letters), stream(s.results)

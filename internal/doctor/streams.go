@@ -28,6 +28,8 @@ func (d *doctor) streams(ctx context.Context, b *broker) (needs []string) {
 	letters := d.stream(ctx, b, want.Letters, d.reviewLetters)
 	needs = append(needs, d.streamNeeds(want.Letters.Name, letters != nil)...)
 	needs = append(needs, d.output("warmed"), d.output("failed"), d.output("dlq"))
+	// To close the letter of a redriven event it is read and removed.
+	needs = append(needs, "$JS.API.DIRECT.GET."+want.Letters.Name, "$JS.API.STREAM.MSG.DELETE."+want.Letters.Name)
 
 	for _, kv := range []struct {
 		want jetstream.KeyValueConfig
