@@ -147,8 +147,8 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 		a.change(func(s *state) { s.running, s.missing = true, nil })
 		err = a.runLanes(fetch, js, res, consumer.Config{
 			Cluster: cfg.Cluster,
-			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter},
-			Conn:    nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
+			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede,
+			Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
 			Warmer: warmer, Gate: lota.endpoint, Metrics: metrics, Log: log,
 		})
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {

@@ -38,7 +38,7 @@ type Config struct {
 	MaxAttempts        int           `env:"PRESTAGE_MAX_ATTEMPTS" envDefault:"8" doc:"attempts of an event whose own objects keep failing, before the DLQ; spaced 1 s, 5 s, 25 s, 2 min, then 10 min"`
 	GiveUpAfter        time.Duration `env:"PRESTAGE_GIVE_UP_AFTER" envDefault:"24h" doc:"how long an event may wait for a bucket that refuses us (403, 400), counted from the first refusal; such waiting costs no attempts"`
 	DedupeTTL          time.Duration `env:"PRESTAGE_DEDUPE_TTL" envDefault:"24h" doc:"how long a filled version counts as warm"`
-	Supersede          bool          `env:"PRESTAGE_SUPERSEDE" envDefault:"true" doc:"no effect in this version: every event is filled"`
+	Supersede          bool          `env:"PRESTAGE_SUPERSEDE" envDefault:"true" doc:"a checkpoint event is skipped when the last message on its subject is a newer event of the same run (so give each run a subject of its own)"`
 	HTTPAddr           string        `env:"PRESTAGE_HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"admin listener: /healthz, /readyz, /metrics"`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`

@@ -38,8 +38,12 @@ type Gate interface {
 type Config struct {
 	Cluster string
 	Policy  Policy
-	Conn    *nats.Conn
-	JS      jetstream.JetStream
+	// Supersede has a checkpoint skipped when a newer one of its run is the last
+	// message on its subject.
+	Supersede bool
+
+	Conn *nats.Conn
+	JS   jetstream.JetStream
 	// Events is the stream of the lanes' consumers.
 	Events jetstream.Stream
 	// Receipts is the bucket prestage_receipts; Results and Letters the streams

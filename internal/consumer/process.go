@@ -52,6 +52,8 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 		r.Outcome, r.Reason, r.Attempts, r.Error = DeadLettered, e.Reason, r.Attempts+1, printable(e.Error(), maxErrorHeader)
 	case ev.Skip != "":
 		r.Outcome, r.Reason, r.Attempts = Skipped, ev.Skip, r.Attempts+1
+	case l.superseded(ctx, ev, d):
+		r.Outcome, r.Reason, r.Attempts = Skipped, outcome.Superseded, r.Attempts+1
 	default:
 		progress := l.memory.take(key)
 		report := l.cfg.Warmer.Warm(ctx, start, request(ev, d), progress)

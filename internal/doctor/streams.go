@@ -18,6 +18,8 @@ func (d *doctor) streams(ctx context.Context, b *broker) (needs []string) {
 
 	events := d.stream(ctx, b, want.Events, d.reviewEvents)
 	needs = append(needs, d.streamNeeds(want.Events.Name, events != nil)...)
+	// Each by its sequence, and the last one of a subject.
+	needs = append(needs, "$JS.API.DIRECT.GET."+want.Events.Name, "$JS.API.DIRECT.GET."+want.Events.Name+".>")
 	if events != nil {
 		d.subjects(events.CachedInfo().Config)
 	}
