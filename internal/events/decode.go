@@ -21,6 +21,7 @@ type dialect struct {
 // because an envelope's decoder goes through the list again.
 func dialects() []dialect {
 	return []dialect{
+		{FormatHarbor, isHarbor, decodeHarbor, adviceImage},
 		{FormatCloudEvents, isStructured, decodeStructured, adviceCloudEvents},
 		{FormatCloudEvents, isBinary, decodeBinary, adviceCloudEvents},
 		{FormatCloudEvents, isStructuredUnlabelled, decodeStructured, adviceCloudEvents},
@@ -30,10 +31,10 @@ func dialects() []dialect {
 		{FormatS3, isS3Test, decodeS3Test, adviceS3},
 		{FormatEventBridge, isEventBridge, decodeEventBridge, adviceEventBridge},
 		{FormatSNS, isSNS, decodeSNS, adviceSNS},
-		{"mlflow", isMLflow, notRead("an MLflow webhook"), adviceNative},
-		{"huggingface", isHuggingFace, notRead("a Hugging Face webhook"), adviceNative},
-		{"harbor", isHarbor, notRead("a Harbor webhook"), adviceNative},
-		{"distribution", isDistribution, notRead("a registry notification"), adviceNative},
+		{FormatMLflow, isMLflow, decodeMLflow, adviceMLflow},
+		{FormatHuggingFace, isHuggingFace, decodeHuggingFace, adviceHuggingFace},
+		{FormatDistribution, isDistribution, decodeDistribution, adviceImage},
+		{FormatWandB, isWandB, decodeWandB, adviceWandB},
 		{FormatNative, isNative, decodeNative, adviceNative},
 	}
 }
@@ -57,7 +58,7 @@ func newInput(m Message) *input {
 func (in *input) root(name string) *node { return newDocument(name, in.body) }
 
 // Decode says what m asks for. An error is always an *outcome.Error of class
-// Permanent with the reason Malformed or Unsupported. The Event's ID and Source
+// Permanent with the reason Malformed, Unsupported or UnresolvableSource. The Event's ID and Source
 // are set even then, where the event's own are sound: a receipt is kept under
 // them.
 func Decode(m Message) (Event, error) {
@@ -68,15 +69,6 @@ func Decode(m Message) (Event, error) {
 		return Event{ID: ev.ID, Source: ev.Source, Format: ev.Format}, refuse(err, d.advice)
 	}
 	return ev, nil
-}
-
-func detect(in *input) dialect {
-	for _, d := range dialects() {
-		if d.match(in) {
-			return d
-		}
-	}
-	return unknown
 }
 
 func decodeUnknown(in *input, _ *Event) error {

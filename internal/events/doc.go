@@ -12,8 +12,12 @@
 //
 // Native events, plain or as CloudEvents; S3 notifications as AWS, MinIO and
 // Ceph write them, alone, by way of Amazon EventBridge or as the data of a
-// CloudEvent; and all of these in the envelope of Amazon SNS. Other shapes that
-// are known by sight are in unread.go and are refused with what to send instead.
+// CloudEvent; and all of these in the envelope of Amazon SNS. Of registries, the
+// webhooks of MLflow, Weights & Biases, Hugging Face, Harbor and distribution:
+// those that name no S3 URI are refused with what to send instead.
+//
+// A message that came by the gateway says by which route, and is read as what
+// that route is for; see Route.
 //
 // # Adding a producer
 //
@@ -26,6 +30,6 @@
 //     that is wanted. "go test -update" writes the wanted side; read the diff.
 //   - fuzz_test.go gets a target seeded from that corpus.
 //   - decode.go gets a row in dialects. Rows are tried from the top, so a shape
-//     that another one contains goes above it. A shape that was known by sight
-//     leaves unread.go.
+//     that another one contains goes above it. If the gateway is to take it, it
+//     belongs to a Route.
 package events

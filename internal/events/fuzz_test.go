@@ -118,8 +118,36 @@ func FuzzSNS(f *testing.F) {
 	})
 }
 
+// FuzzMLflow and the ones below also read each body as what its route is for,
+// whatever it looks like.
+func FuzzMLflow(f *testing.F) { fuzzRoute(f, events.RouteMLflow) }
+
+func FuzzWandB(f *testing.F) { fuzzRoute(f, events.RouteWandB) }
+
+func FuzzHuggingFace(f *testing.F) { fuzzRoute(f, events.RouteHuggingFace) }
+
+func FuzzHarbor(f *testing.F) { fuzzRoute(f, events.RouteHarbor) }
+
+func FuzzDistribution(f *testing.F) { fuzzRoute(f, events.RouteDistribution) }
+
+func fuzzRoute(f *testing.F, route events.Route) {
+	f.Helper()
+	for _, c := range readCorpus(f, "testdata/"+string(route)+".txtar") {
+		f.Add(c.Data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m := newMessage("events.model.published", data)
+		checkInvariants(t, m)
+		m.Header = map[string][]string{events.HeaderRoute: {string(route)}}
+		checkInvariants(t, m)
+		if ev, err := events.Decode(m); err == nil && string(ev.Format) != string(route) {
+			t.Errorf("read as %s", ev.Format)
+		}
+	})
+}
+
 func FuzzDecode(f *testing.F) {
-	for _, file := range []string{"native", "cloudevents", "s3", "minio", "ceph", "eventbridge", "sns", "unread"} {
+	for _, file := range []string{"native", "cloudevents", "s3", "minio", "ceph", "eventbridge", "sns", "mlflow", "wandb", "huggingface", "harbor", "distribution", "routes"} {
 		for _, c := range readCorpus(f, "testdata/"+file+".txtar") {
 			f.Add(c.Subject, headerText(c.Header), c.Data)
 		}
@@ -157,7 +185,7 @@ func checkRefusal(t *testing.T, e *outcome.Error) {
 	if e.Class != outcome.Permanent || e.Op != "decode" || e.Hint == "" {
 		t.Errorf("class %v, op %q, hint %q; want permanent, decode and a hint", e.Class, e.Op, e.Hint)
 	}
-	if e.Reason != outcome.Malformed && e.Reason != outcome.Unsupported {
+	if e.Reason != outcome.Malformed && e.Reason != outcome.Unsupported && e.Reason != outcome.UnresolvableSource {
 		t.Errorf("reason %q", e.Reason)
 	}
 	text := e.Error()

@@ -64,15 +64,7 @@ func readTarget(data *node, ev *Event) {
 	}
 	switch target := given[0]; target.name {
 	case "uri":
-		ref := readURI(target)
-		switch {
-		case ref.Key == "" && ref.Bucket != "":
-			data.doc.fail(unsupported(adviceWholeBucket, "%s: names the whole bucket %q", target.path(), ref.Bucket))
-		case ref.IsPrefix():
-			ev.Prefix = ref
-		default:
-			ev.Objects = []object.Attrs{{Ref: ref, Size: object.UnknownSize}}
-		}
+		ev.setTarget(target, readURI(target))
 	case "manifest":
 		ev.Manifest = readURI(target)
 		if ev.Manifest.IsPrefix() {
@@ -80,6 +72,19 @@ func readTarget(data *node, ev *Event) {
 		}
 	case "objects":
 		ev.Objects = readObjects(target, readBucket(data.get("bucket")))
+	}
+}
+
+// setTarget makes ref, which was read at n, what the event asks for: an object,
+// or a prefix when it ends in "/".
+func (ev *Event) setTarget(n *node, ref object.Ref) {
+	switch {
+	case ref.Key == "" && ref.Bucket != "":
+		n.doc.fail(unsupported(adviceWholeBucket, "%s: names the whole bucket %q", n.path(), ref.Bucket))
+	case ref.IsPrefix():
+		ev.Prefix = ref
+	default:
+		ev.Objects = []object.Attrs{{Ref: ref, Size: object.UnknownSize}}
 	}
 }
 
@@ -143,6 +148,25 @@ func readURI(n *node) object.Ref {
 		n.fail("%w", err)
 	}
 	return ref
+}
+
+// readSource is readURI for what registries call a source, which need not be in
+// S3 at all.
+func readSource(n *node) object.Ref {
+	s := filledIn(n)
+	if n.doc.err != nil {
+		return object.Ref{}
+	}
+	scheme, _, found := strings.Cut(strings.ToLower(s), ":")
+	switch {
+	case s == "":
+		n.doc.fail(unresolvable("%s: missing or empty", n.path()))
+	case found && scheme != "s3" && scheme != "cw":
+		n.doc.fail(unresolvable("%s: a URI of the scheme %s names no object in S3", n.path(), quote(scheme)))
+	default:
+		return readURI(n)
+	}
+	return object.Ref{}
 }
 
 // filledIn reads a string in which no template's ${NAME} was left over. A

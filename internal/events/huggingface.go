@@ -1,0 +1,56 @@
+package events
+
+import "strings"
+
+// FormatHuggingFace is a webhook of the Hugging Face Hub.
+// https://huggingface.co/docs/hub/webhooks
+const FormatHuggingFace Format = "huggingface"
+
+const adviceHuggingFace = `copy the repository to a bucket, and let the job that copies publish {"uri":"s3://bucket/prefix/","complete":true} when it is done`
+
+func isHuggingFace(in *input) bool {
+	root := in.root("")
+	return root.get("event").get("scope").present() && root.get("repo").present()
+}
+
+// decodeHuggingFace tells the changes of a repository's content from the rest.
+// The Hub knows nothing of the bucket that a repository is copied to.
+func decodeHuggingFace(in *input, ev *Event) error {
+	ev.Kind = KindModel
+	root := in.root("")
+	event := root.get("event").required().object()
+	repo := root.get("repo").required().object()
+	scope, action := event.get("scope").required().text(), event.get("action").required().text()
+	name := repo.get("name").required().text()
+	if root.doc.err != nil {
+		return root.doc.err
+	}
+	switch {
+	case repo.get("type").is("space"):
+		leaveOut(ev, "the Hub's space "+quote(name))
+	case scope != "repo.content" || (action != "update" && action != "create"):
+		leaveOut(ev, "the Hub's event "+quote(scope+" "+action))
+	case !movesRelease(root.get("updatedRefs")):
+		leaveOut(ev, "the Hub's event of "+quote(name)+" is about neither main nor a tag")
+	default:
+		return unresolvable("the Hub's event of %s does not tell where in S3 the repository is", quote(name))
+	}
+	return nil
+}
+
+// movesRelease says that main or a tag has a new commit. Where the refs are not
+// told, it may have.
+func movesRelease(refs *node) bool {
+	list, ok := refs.value.([]any)
+	if !ok {
+		return true
+	}
+	for _, v := range list {
+		update := newDocument("", v)
+		ref := update.get("ref").lenientText()
+		if (ref == "refs/heads/main" || strings.HasPrefix(ref, "refs/tags/")) && update.get("newSha").present() {
+			return true
+		}
+	}
+	return false
+}
