@@ -62,6 +62,7 @@ var arrows = map[string][]string{
 	"internal/dedupe/dedupetest": {"internal/dedupe", "internal/outcome", "internal/object"},
 	"internal/arch":              {},
 	"internal/docscheck":         {},
+	"internal/mutants":           {},
 	"integration":                {},
 	"integration/clients":        {},
 }

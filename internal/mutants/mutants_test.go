@@ -1,0 +1,166 @@
+package mutants_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+var (
+	runAll = flag.Bool("mutants.run", false, "run the tests against each mutant")
+	only   = flag.String("mutants.only", "", "run the mutants whose name matches this expression")
+	table  = flag.String("mutants.table", "", "document whose table of mutants is written anew")
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// root is the module's folder, seen from here.
+const root = "../.."
+
+// mutant is one edit that breaks a promise.
+type mutant struct {
+	promise string // of the contract, in a few words
+	name    string // what was broken
+	file    string // below root
+	old     string // stands in file once
+	new     string
+	pkg     string // whose test catches it
+	test    string // the test
+}
+
+// TestMutantsApply keeps the list honest: each edit has its place, each test is there.
+func TestMutantsApply(t *testing.T) {
+	t.Parallel()
+	names := make(map[string]bool)
+	for _, m := range mutants {
+		if names[m.name] {
+			t.Errorf("two mutants are called %q", m.name)
+		}
+		names[m.name] = true
+		if _, err := m.mutated(); err != nil {
+			t.Error(err)
+		}
+		if !hasTest(t, m.pkg, m.test) {
+			t.Errorf("mutant %q: %s has no %s", m.name, m.pkg, m.test)
+		}
+	}
+}
+
+// TestMutants runs the tests against every mutant. Each must be caught.
+func TestMutants(t *testing.T) {
+	if !*runAll {
+		t.Skip("short form: TestMutantsApply alone; go tool task mutants runs the tests against each")
+	}
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		if pattern.MatchString(m.name) {
+			t.Run(m.name, m.mustBeCaught)
+		}
+	}
+	if *table != "" && !t.Failed() && *only == "" {
+		writeTable(t, *table)
+	}
+}
+
+// mutated is the file's text after the edit.
+func (m mutant) mutated() (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, m.file))
+	if err != nil {
+		return "", fmt.Errorf("mutant %q: %w", m.name, err)
+	}
+	if n := strings.Count(string(text), m.old); n != 1 {
+		return "", fmt.Errorf("mutant %q: its place stands %d times in %s, want once:\n%s", m.name, n, m.file, m.old)
+	}
+	return strings.Replace(string(text), m.old, m.new, 1), nil
+}
+
+// mustBeCaught runs the mutant's test on the mutated program. The tree is not
+// touched: the compiler sees the edit through an overlay, and so does the build
+// of the program that the integration tests start.
+func (m mutant) mustBeCaught(t *testing.T) {
+	text, err := m.mutated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	edited, overlay := filepath.Join(dir, filepath.Base(m.file)), filepath.Join(dir, "overlay.json")
+	original, err := filepath.Abs(filepath.Join(root, m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{original: edited}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{edited: []byte(text), overlay: replace} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-failfast", "-timeout=2m", "-run", "^"+m.test+"$", "./"+m.pkg)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+overlay)
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err == nil:
+		t.Errorf("survived: %s passes although this is broken: %s", m.test, m.promise)
+	case !strings.Contains(string(out), "--- FAIL") && !strings.Contains(string(out), "panic: test timed out"):
+		t.Errorf("not caught but not built, or not run:\n%s", out)
+	default:
+		t.Logf("caught by %s in %s", m.test, time.Since(began).Round(time.Second))
+	}
+}
+
+func hasTest(t *testing.T, pkg, test string) bool {
+	t.Helper()
+	name, _, _ := strings.Cut(test, "/")
+	files, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "func "+name+"(") {
+			return true
+		}
+	}
+	return false
+}
+
+func writeTable(t *testing.T, path string) {
+	t.Helper()
+	const begin, end = "<!-- mutants:begin -->\n", "<!-- mutants:end -->"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(text), begin)
+	_, tail, okEnd := strings.Cut(rest, end)
+	if !ok || !okEnd {
+		t.Fatalf("%s: no place for the table", path)
+	}
+	var b strings.Builder
+	b.WriteString("| promise | broken on purpose | caught by |\n|---|---|---|\n")
+	for _, m := range mutants {
+		fmt.Fprintf(&b, "| %s | %s | `%s` in `%s` |\n", m.promise, m.name, m.test, m.pkg)
+	}
+	if err := os.WriteFile(path, []byte(head+begin+b.String()+end+tail), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
