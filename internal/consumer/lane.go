@@ -101,6 +101,11 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 	slots := make(chan struct{}, Slots)
 	var inHand sync.WaitGroup
 	defer inHand.Wait()
+	withdrawn := make(chan struct{})
+	defer func() {
+		pulls.withdraw()
+		close(withdrawn)
+	}()
 	for {
 		// A slot first: hold nothing that nobody works on.
 		if err := l.cfg.Gate.Wait(fetch); err != nil {
@@ -125,13 +130,15 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 		}
 		inHand.Go(func() {
 			defer func() { <-slots }()
-			l.work(work, fetch, msg)
+			l.work(work, fetch, withdrawn, msg)
 		})
 	}
 }
 
-// work handles one message from receipt to settlement.
-func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg) {
+// work handles one message from receipt to settlement. Withdrawn is closed when
+// the lane has no pull at the server any more: what is given back sooner could
+// come back to us.
+func (l *Lane) work(ctx, start context.Context, withdrawn <-chan struct{}, msg jetstream.Msg) {
 	d, err := newDelivery(msg, time.Now().UTC())
 	if err != nil {
 		l.log.LogAttrs(ctx, slog.LevelError, "message ignored", slog.Any("error", err))
@@ -141,11 +148,15 @@ func (l *Lane) work(ctx, start context.Context, msg jetstream.Msg) {
 		return
 	}
 	if start.Err() != nil { // it came with the end of fetching
+		<-withdrawn
 		settle(context.WithoutCancel(ctx), l.cfg.Conn, d, Settlement{Action: Release}, l.log)
 		return
 	}
 	stop := keepAlive(ctx, d, &l.ackWait, l.log)
 	s := l.process(ctx, start, d)
+	if s.Action == Release {
+		<-withdrawn
+	}
 	stop()
 	if gone(ctx, start) { // since process ended, perhaps
 		return

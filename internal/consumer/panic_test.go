@@ -99,7 +99,7 @@ func TestLanePanicJoinsTheHeartbeat(t *testing.T) {
 	worked := make(chan struct{})
 	go func() {
 		defer close(worked)
-		rig.lane.work(t.Context(), t.Context(), m)
+		rig.lane.work(t.Context(), t.Context(), nil, m)
 	}()
 	if step := sp.next(t); step != "receipt" {
 		t.Errorf("%q, want the attempt's receipt", step)

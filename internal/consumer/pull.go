@@ -22,6 +22,10 @@ const (
 	// stalledAfter is how many pulls in a row come back empty, although messages
 	// wait and nobody got one, until that is no coincidence: some 20 s.
 	stalledAfter = 4
+
+	// unsubscribed is how long the client gets to take back its interest in the
+	// last pull, which it does after that has returned.
+	unsubscribed = 50 * time.Millisecond
 )
 
 // puller takes one message after another from the lane's consumer.
@@ -72,6 +76,14 @@ func (p *puller) next(fetch context.Context) (jetstream.Msg, error) {
 		p.reopen(probe, info)
 	}
 	return nil, nil
+}
+
+// withdraw returns when the server has nothing parked of this lane any more, or
+// cannot be asked. A message that is given back while a pull of ours is parked
+// goes to that pull, and then to nobody until AckWait.
+func (p *puller) withdraw() {
+	time.Sleep(unsubscribed)
+	_ = p.cfg.Conn.FlushTimeout(time.Second) // without a connection nothing is parked
 }
 
 func emptyPull(err error) bool {
