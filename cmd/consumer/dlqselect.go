@@ -84,24 +84,17 @@ type mailbox struct {
 
 // openMailbox connects. It must be closed.
 func openMailbox(ctx context.Context, w world) (*mailbox, error) {
-	cfg, err := w.config()
+	cfg, js, closeIt, err := w.jetStream()
 	if err != nil {
 		return nil, err
 	}
-	nc, err := app.Dial(cfg)
-	if err != nil {
-		return nil, err
-	}
-	js, err := jetstream.New(nc)
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	s, err := js.Stream(ctx, dlq.Stream)
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-		defer cancel()
-		var s jetstream.Stream
-		if s, err = js.Stream(ctx, dlq.Stream); err == nil {
-			return &mailbox{Box: dlq.New(js, s, cfg.Cluster), cfg: cfg, close: nc.Close}, nil
-		}
+		return &mailbox{Box: dlq.New(js, s, cfg.Cluster), cfg: cfg, close: closeIt}, nil
 	}
-	nc.Close()
+	closeIt()
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("the stream %s does not exist: start prestage run once, it creates it", dlq.Stream)
 	}

@@ -45,6 +45,10 @@ type cli struct {
 	Warm    warmCmd    `cmd:"" help:"Warm now, from a shell; no stream needed. NATS is used only when NATS_URL is set."`
 	Plan    planCmd    `cmd:"" help:"Show what would be warmed; sends no ranged HEAD."`
 	Publish publishCmd `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
+	Wait    waitCmd    `cmd:"" help:"Block until it is warm: for init containers, prologs, deploy gates."`
+	Status  statusCmd  `cmd:"" help:"Lanes, lag, last receipts, dead letters; or the story of one event."`
+	Pause   pauseCmd   `cmd:"" help:"Stop a lane, or both, for all replicas."`
+	Resume  resumeCmd  `cmd:"" help:"Restart a lane, or both."`
 	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Dead letters: ls, show, redrive, purge."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the set-up and say what is wrong, with the remedy; changes nothing."`
 	Lotasim lotasimCmd `cmd:"" help:"The LOTA emulator alone."`
@@ -54,7 +58,7 @@ type cli struct {
 
 // later are the commands that this version does not have.
 var later = []string{
-	"replay", "wait", "status", "pause", "resume", "reconcile", "gateway",
+	"replay", "reconcile", "gateway",
 }
 
 func main() {

@@ -26,13 +26,7 @@ type shell struct {
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
-	// The AWS SDK reads the process's own environment.
-	t.Setenv("AWS_REGION", "US-EAST-04A")
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "hush")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/none")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", t.TempDir()+"/none")
+	credentials(t)
 	store := lotasim.NewCatalogue(lotasim.CatalogueOptions{
 		Credentials: []lotasim.Credential{{AccessKeyID: "AKIATEST", SecretAccessKey: "hush"}},
 	})
@@ -50,6 +44,17 @@ func newShell(t *testing.T) *shell {
 	store.Put("ckpt", "run/small", 1000)
 	store.Put("ckpt", "other", 5_000_000)
 	return &shell{sim: sim, store: store, environ: []string{"LOTA_DIAL=" + server.LOTAAddr()}}
+}
+
+// credentials are in the process's own environment, where the AWS SDK reads them.
+func credentials(t *testing.T) {
+	t.Helper()
+	t.Setenv("AWS_REGION", "US-EAST-04A")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "hush")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/none")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", t.TempDir()+"/none")
 }
 
 // ranged is how many ranged HEADs have arrived.

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/prestage/prestage/internal/app"
@@ -22,6 +24,22 @@ type world struct {
 
 // config is the configuration from the environment.
 func (w world) config() (app.Config, error) { return app.ParseConfig(w.environ) }
+
+// jetStream connects to the NATS of the configuration. closeIt ends that.
+func (w world) jetStream() (cfg app.Config, js jetstream.JetStream, closeIt func(), err error) {
+	if cfg, err = w.config(); err != nil {
+		return cfg, nil, nil, err
+	}
+	nc, err := app.Dial(cfg)
+	if err != nil {
+		return cfg, nil, nil, err
+	}
+	if js, err = jetstream.New(nc); err != nil {
+		nc.Close()
+		return cfg, nil, nil, fmt.Errorf("jetstream: %w", err)
+	}
+	return cfg, js, nc.Close, nil
+}
 
 // engine is the daemon's, for a command.
 func (w world) engine(ctx context.Context, cfg app.Config, ledger dedupe.Ledger) (*app.Engine, error) {

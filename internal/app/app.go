@@ -54,7 +54,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
 	a := &App{cfg: cfg, deps: deps}
 	a.state.Store(&state{})
 	var err error
-	a.admin, err = listenAdmin(ctx, cfg.HTTPAddr, deps.Registry, a.Ready, deps.Log)
+	a.admin, err = listenAdmin(ctx, cfg.HTTPAddr, deps.Registry, a.Ready, a.serveStatus, deps.Log)
 	return a, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/prestage"
 )
 
@@ -14,6 +15,8 @@ type Engine struct {
 	Warmer  *prestage.Warmer
 	// Up says whether LOTA can be reached; while it cannot, work waits.
 	Up func() bool
+	// Head sends a plain HEAD, which fills nothing.
+	Head func(ctx context.Context, ref object.Ref) (prestage.Answer, error)
 
 	stop []func()
 }
@@ -24,7 +27,7 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Up: l.endpoint.Up}
+	e := &Engine{Up: l.endpoint.Up, Head: l.store.Head}
 	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}

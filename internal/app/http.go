@@ -19,8 +19,9 @@ type admin struct {
 	server   *http.Server
 }
 
-// listenAdmin binds addr. ready says why the program is not ready, or nil.
-func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, ready func() error, log *slog.Logger) (*admin, error) {
+// listenAdmin binds addr. ready says why the program is not ready, or nil; status
+// answers /api/status.
+func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, ready func() error, status http.HandlerFunc, log *slog.Logger) (*admin, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -37,6 +38,7 @@ func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, read
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	mux.HandleFunc("GET /api/status", status)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("name", "admin"), slog.String("addr", l.Addr().String()))
 	return &admin{listener: l, server: &http.Server{

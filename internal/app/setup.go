@@ -9,6 +9,7 @@ import (
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/dlq"
+	"github.com/prestage/prestage/internal/status"
 )
 
 // Setup is what the daemon needs in JetStream, each part as it is created when
@@ -84,4 +85,13 @@ func (c *Config) LOTAAddr(u *url.URL) string {
 		return c.LOTADial
 	}
 	return hostPort(u)
+}
+
+// StatusSource is where the status of c's cluster is read.
+func (c *Config) StatusSource(js jetstream.JetStream) status.Source {
+	s := status.Source{JS: js, Cluster: c.Cluster, Stream: c.Stream, Receipts: ReceiptsBucket}
+	for _, l := range c.lanes() {
+		s.Lanes = append(s.Lanes, status.Durable{Lane: l.name, Durable: c.durable(l)})
+	}
+	return s
 }

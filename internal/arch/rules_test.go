@@ -14,14 +14,14 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/dev", "internal/doctor", "internal/publish", "internal/consumer", "internal/dlq", "internal/prestage", "internal/dedupe",
+		"internal/app", "internal/dev", "internal/doctor", "internal/publish", "internal/consumer", "internal/status", "internal/dlq", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
 
 	// Wiring.
 	"internal/app": {
-		"internal/consumer", "internal/dlq", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
+		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
 	"internal/doctor": {"internal/app", "internal/prestage", "internal/outcome", "internal/object"},
@@ -30,6 +30,9 @@ var arrows = map[string][]string{
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run", "internal/lotasim/store",
 	},
+
+	// What operators look at.
+	"internal/status": {"internal/consumer", "internal/dlq", "internal/persist", "internal/outcome"},
 
 	// The producer's side: it sends events and reads receipts.
 	"internal/publish": {"internal/consumer", "internal/events", "internal/outcome", "internal/object"},
@@ -92,7 +95,7 @@ var reservations = []reserved{
 	{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
-			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/publish", "internal/app", "internal/dev",
+			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/publish", "internal/status", "internal/app", "internal/dev",
 			"internal/doctor", "internal/natstest",
 			"cmd/consumer", // connects for publish
 		},

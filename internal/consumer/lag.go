@@ -43,7 +43,7 @@ func (l *Lane) lag(ctx context.Context, stream jetstream.Stream, cons jetstream.
 	l.cfg.Metrics.lag.WithLabelValues(l.name).Set(lag)
 	age := 0.0
 	if lag > 0 {
-		oldest, err := oldest(ctx, stream, info)
+		oldest, err := Oldest(ctx, stream, info)
 		if err != nil {
 			return err
 		}
@@ -55,10 +55,10 @@ func (l *Lane) lag(ctx context.Context, stream jetstream.Stream, cons jetstream.
 	return nil
 }
 
-// oldest is the time of the first message above the ack floor that the lane's
+// Oldest is the time of the first message above the ack floor that the lane's
 // filters let through. Messages above the floor may be acked already, so this
 // is the age of the oldest unsettled one or a little more.
-func oldest(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (time.Time, error) {
+func Oldest(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (time.Time, error) {
 	filters := info.Config.FilterSubjects
 	if info.Config.FilterSubject != "" {
 		filters = []string{info.Config.FilterSubject}

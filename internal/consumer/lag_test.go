@@ -70,7 +70,7 @@ func TestLagFilters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at, err := oldest(ctx, rig.events, info)
+		at, err := Oldest(ctx, rig.events, info)
 		if err != nil || at.Before(rig.timeOf(t, 1)) || at.Equal(rig.timeOf(t, 1)) {
 			t.Errorf("%s: oldest %s, the lane's own is of %s: %v", name, at, rig.timeOf(t, seq), err)
 		}

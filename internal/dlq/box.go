@@ -41,12 +41,21 @@ func (b *Box) Each(ctx context.Context, subjects []string, visit func(Letter) er
 	if len(subjects) == 0 {
 		subjects = []string{clusterSubjects(b.cluster) + ".>"}
 	}
+	return b.each(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: subjects}, visit)
+}
+
+// EachHeader is Each for all letters, without their payloads.
+func (b *Box) EachHeader(ctx context.Context, visit func(Letter) error) error {
+	return b.each(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{clusterSubjects(b.cluster) + ".>"}, HeadersOnly: true}, visit)
+}
+
+func (b *Box) each(ctx context.Context, which jetstream.OrderedConsumerConfig, visit func(Letter) error) error {
 	info, err := b.letters.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	last := info.State.LastSeq
-	cons, err := b.letters.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: subjects})
+	cons, err := b.letters.OrderedConsumer(ctx, which)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", Stream, err)
 	}

@@ -119,39 +119,10 @@ func Send(ctx context.Context, js jetstream.JetStream, stream string, e Event, m
 	}, nil
 }
 
-// Await watches the receipt of s until it is final. It does not poll.
+// Await watches the receipt of s until it is final. It does not poll. One of the
+// same sequence from before the stream was made anew is no receipt of s.
 func Await(ctx context.Context, kv jetstream.KeyValue, cluster string, s Sent) (consumer.Receipt, error) {
-	w, err := kv.Watch(ctx, consumer.ReceiptKey(cluster, s.ID, s.Source, s.Stream, s.Seq), jetstream.IgnoreDeletes())
-	if err != nil {
-		return consumer.Receipt{}, fmt.Errorf("watch receipt: %w", err)
-	}
-	defer func() { _ = w.Stop() }()
-	var last consumer.Receipt
-	for {
-		select {
-		case <-ctx.Done():
-			return last, context.Cause(ctx)
-		case entry, open := <-w.Updates():
-			if !open && ctx.Err() != nil { // the watch ends with ctx
-				return last, context.Cause(ctx)
-			}
-			if !open {
-				return last, errors.New("watch receipt: connection closed")
-			}
-			if entry == nil { // what was there before has been seen
-				continue
-			}
-			var r consumer.Receipt // anew: fields that are left out must not stay from the one before
-			if err := json.Unmarshal(entry.Value(), &r); err != nil {
-				return last, fmt.Errorf("read receipt: %w", err)
-			}
-			if r.StreamTime.Before(s.after) {
-				continue // of the same sequence before the stream was made anew
-			}
-			last = r
-			if last.Final() {
-				return last, nil
-			}
-		}
-	}
+	return consumer.Await(ctx, kv, consumer.ReceiptKey(cluster, s.ID, s.Source, s.Stream, s.Seq), func(r consumer.Receipt) bool {
+		return !r.StreamTime.Before(s.after)
+	})
 }

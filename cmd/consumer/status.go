@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/status"
+)
+
+// statusCmd tells how the cluster, or an event, stands.
+type statusCmd struct {
+	EventID string `arg:"" optional:"" name:"event-id" help:"Tell the story of one event."`
+	Watch   bool   `help:"Tell again every two seconds, until it is interrupted."`
+	Output  string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// statusEvery is the pace of --watch.
+const statusEvery = 2 * time.Second
+
+// Run reads the status from NATS alone, so that it works from anywhere.
+func (c statusCmd) Run(ctx context.Context, w world) error {
+	cfg, js, closeIt, err := w.jetStream()
+	if err != nil {
+		return err
+	}
+	defer closeIt()
+	source := cfg.StatusSource(js)
+	for {
+		err := c.once(ctx, w, source)
+		switch {
+		case !c.Watch:
+			return err
+		case ctx.Err() != nil:
+			return nil
+		case err != nil: // it may pass
+			fmt.Fprintf(w.stderr, "prestage: %s\n", visible(err.Error()))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(statusEvery):
+		}
+	}
+}
+
+func (c statusCmd) once(ctx context.Context, w world, source status.Source) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var told any
+	var text string
+	if c.EventID == "" {
+		s, err := status.Read(ctx, source)
+		if err != nil {
+			return err
+		}
+		told, text = s, statusText(s)
+	} else {
+		e, err := status.ReadEvent(ctx, source, c.EventID)
+		if err != nil {
+			return err
+		}
+		if len(e.Receipts) == 0 && !c.Watch {
+			return fmt.Errorf("no receipt of event %s in cluster %s: no replica has had it yet, or it is longer ago than receipts are kept", visible(c.EventID), source.Cluster)
+		}
+		told, text = e, eventText(e)
+	}
+	if c.Output == "json" {
+		line, err := visibleJSON(told)
+		if err != nil {
+			return err
+		}
+		text = string(line) + "\n"
+	}
+	_, err := fmt.Fprint(w.stdout, text)
+	return err
+}
+
+func statusText(s status.Status) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster %s, stream %s with %d messages, %s\n", s.Cluster, s.Stream, s.Messages, s.Time.Format(time.RFC3339))
+	for _, l := range s.Lanes {
+		fmt.Fprintf(&b, "%-10s %d waiting, %d in flight", l.Lane, l.Waiting, l.InFlight)
+		if !l.OldestEvent.IsZero() {
+			fmt.Fprintf(&b, ", the oldest event is %s old", ageText(s.Time.Sub(l.OldestEvent)))
+		}
+		if !l.PausedUntil.IsZero() {
+			fmt.Fprintf(&b, ", PAUSED until %s", l.PausedUntil.Format(time.RFC3339))
+		}
+		if l.Problem != "" {
+			b.WriteString(", " + l.Problem)
+		}
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "%-10s %d", "letters", s.DeadLetters.Total)
+	for _, r := range slices.Sorted(maps.Keys(s.DeadLetters.ByReason)) {
+		fmt.Fprintf(&b, ", %d %s", s.DeadLetters.ByReason[r], visible(string(r)))
+	}
+	if s.DeadLetters.Redriven > 0 {
+		fmt.Fprintf(&b, " (%d redriven and not closed yet)", s.DeadLetters.Redriven)
+	}
+	b.WriteByte('\n')
+	for _, r := range s.Receipts {
+		fmt.Fprintf(&b, "%-10s %s\n", "receipt", receiptText(r))
+	}
+	return b.String()
+}
+
+func eventText(e status.Event) string {
+	var b strings.Builder
+	if len(e.Receipts) == 0 {
+		fmt.Fprintf(&b, "event %s: no receipt yet\n", visible(e.EventID))
+	}
+	for _, r := range e.Receipts {
+		fmt.Fprintf(&b, "%s\n", receiptText(r))
+		field := func(name string, at time.Time) {
+			if !at.IsZero() {
+				fmt.Fprintf(&b, "  %-16s %s\n", name, at.Format(time.RFC3339))
+			}
+		}
+		fmt.Fprintf(&b, "  %-16s %q\n", "source", visible(r.Source))
+		field("stream had it", r.StreamTime)
+		field("first delivered", r.Received)
+		field("refused since", r.FirstRefusal)
+		field("next attempt", r.RetryAt)
+		field("warm", r.WarmAt)
+		fmt.Fprintf(&b, "  %-16s %d attempts; %d objects: %d filled, %d already warm, %d skipped, %d failed; %s\n", "work", r.Attempts,
+			r.Objects.Total, r.Objects.Filled, r.Objects.AlreadyWarm, r.Objects.Skipped, r.Objects.Failed, byteText(r.Bytes))
+		for _, f := range r.Failures {
+			fmt.Fprintf(&b, "  %-16s %s: %s\n", "failed", visible(f.URI), visible(f.Error))
+		}
+	}
+	for _, l := range e.Letters {
+		fmt.Fprintf(&b, "dead letter %s", visible(l.Letter))
+		if l.Redrives > 0 {
+			fmt.Fprintf(&b, ", redriven as sequence %d", l.RedrivenSeq)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// receiptText is a receipt in a line.
+func receiptText(r consumer.Receipt) string {
+	text := fmt.Sprintf("%s/%d %s", r.Stream, r.StreamSeq, r.Outcome)
+	if more := string(r.Verdict) + string(r.Reason); more != "" { // there is one of the two
+		text += " (" + more + ")"
+	}
+	text += " event " + r.EventID
+	if r.Outcome == consumer.Warm {
+		text += fmt.Sprintf(", %.1f s after the stream had it", r.EventToWarmSeconds)
+	}
+	if r.Error != "" {
+		text += ": " + r.Error
+	}
+	return cell(text, 240)
+}

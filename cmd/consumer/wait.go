@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/app"
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// waitCmd blocks until something is warm.
+type waitCmd struct {
+	Targets    []string      `arg:"" name:"target" help:"s3://bucket/key, s3://bucket/prefix/ with the slash, or event ids; all have to be warm."`
+	Timeout    time.Duration `default:"10m" help:"Exit 3 after this long."`
+	AnyVersion bool          `help:"Of a URI: trust the record, and ask the store nothing."`
+	Require    string        `enum:"accepted,synchronous,verified" default:"accepted" help:"How the fill must be known at least: accepted, synchronous or verified."`
+	Output     string        `enum:"text,json" default:"text" help:"text, or json: a line a target."`
+}
+
+// waited is what came of one target.
+type waited struct {
+	Target  string          `json:"target"`
+	Outcome string          `json:"outcome"` // warm, skipped, dead_lettered, failed or timed_out
+	Reason  outcome.Reason  `json:"reason"`
+	Verdict outcome.Verdict `json:"verdict"`
+	WarmAt  time.Time       `json:"warm_at,omitzero"`
+	Error   string          `json:"error"`
+
+	code int
+}
+
+// Run waits for all targets at once.
+func (c waitCmd) Run(ctx context.Context, w world) error {
+	if c.Timeout <= 0 {
+		return &exitError{exitUsage, errors.New("--timeout: want a duration above 0, such as 10m")}
+	}
+	refs := make([]object.Ref, len(c.Targets)) // zero: an event id
+	var need needs
+	for i, t := range c.Targets {
+		if !strings.Contains(t, "://") {
+			need.receipts = true
+			continue
+		}
+		need.records = true
+		var err error
+		if refs[i], err = object.ParseURI(t); err == nil && refs[i].Key == "" {
+			err = errors.New("a whole bucket is not waited for")
+		}
+		if err != nil {
+			return &exitError{exitUsage, fmt.Errorf("wait: %s: %w", visible(t), err)}
+		}
+		need.store = need.store || !c.AnyVersion || refs[i].IsPrefix()
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	waiter, err := c.waiter(ctx, w, need)
+	if err != nil {
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			return &exitError{exitTimeout, fmt.Errorf("wait: nothing is known after %s: %w", c.Timeout, err)}
+		}
+		return err
+	}
+	defer waiter.close()
+
+	results := make(chan waited)
+	var group sync.WaitGroup
+	for i, t := range c.Targets {
+		group.Go(func() {
+			if refs[i].Bucket == "" {
+				results <- waiter.event(ctx, t)
+			} else {
+				results <- waiter.uri(ctx, t, refs[i])
+			}
+		})
+	}
+	go func() {
+		group.Wait()
+		close(results)
+	}()
+	return c.report(w, results)
+}
+
+// report prints results as they come. The worst one is the error.
+func (c waitCmd) report(w world, results <-chan waited) error {
+	var worst waited
+	n, bad := 0, 0
+	for r := range results {
+		n++
+		if r.code != exitDone {
+			bad++
+			if worst.code == exitDone || r.code == exitFailed { // waiting longer would not help
+				worst = r
+			}
+		}
+		var line []byte
+		switch {
+		case c.Output == "json":
+			var err error
+			if line, err = visibleJSON(r); err != nil {
+				return err
+			}
+		case r.code == exitDone:
+			line = []byte(visible(r.Target) + ": " + r.text())
+		default: // told as the error, but for all except the worst
+			continue
+		}
+		fmt.Fprintf(w.stdout, "%s\n", line)
+	}
+	if bad == 0 {
+		return nil
+	}
+	text := visible(fmt.Sprintf("wait: %s: %s", worst.Target, worst.text()))
+	if n > 1 {
+		text += fmt.Sprintf(" (%d of %d are not warm)", bad, n)
+	}
+	return &exitError{worst.code, errors.New(text)}
+}
+
+func (r waited) text() string {
+	switch {
+	case r.code == exitTimeout:
+		return "timed out: " + r.Error
+	case r.Outcome == string(consumer.DeadLettered):
+		return fmt.Sprintf("dead-lettered as %s: %s", r.Reason, r.Error)
+	case r.Error != "":
+		return r.Outcome + ": " + r.Error
+	case r.Reason != "":
+		return r.Outcome + ": " + string(r.Reason)
+	default:
+		return fmt.Sprintf("%s (%s)", r.Outcome, r.Verdict)
+	}
+}
+
+// waiter waits for single targets.
+type waiter struct {
+	cmd      waitCmd
+	cfg      app.Config
+	receipts jetstream.KeyValue
+	ledger   *dedupe.KV
+	engine   *app.Engine // nil: the store is not asked
+	stop     []func()
+}
+
+// needs are what targets are looked up in.
+type needs struct{ receipts, records, store bool }
+
+func (c waitCmd) waiter(ctx context.Context, w world, need needs) (_ *waiter, err error) {
+	x := &waiter{cmd: c}
+	defer func() {
+		if err != nil {
+			x.close()
+		}
+	}()
+	cfg, js, closeIt, err := w.jetStream()
+	if err != nil {
+		return nil, err
+	}
+	x.cfg, x.stop = cfg, append(x.stop, closeIt)
+	if need.receipts {
+		if x.receipts, err = js.KeyValue(ctx, app.ReceiptsBucket); err != nil {
+			return nil, fmt.Errorf("there are no receipts to wait for, does prestage run?: %w", err)
+		}
+	}
+	if !need.records {
+		return x, nil
+	}
+	objects, err := js.KeyValue(ctx, app.ObjectsBucket)
+	if err != nil {
+		return nil, fmt.Errorf("there are no records to wait for, does prestage run?: %w", err)
+	}
+	x.ledger = dedupe.NewKV(js, objects, x.cfg.Cluster, dedupe.KVOptions{Logger: w.quietLogger()})
+	if !need.store {
+		return x, nil
+	}
+	if x.engine, err = w.engine(ctx, x.cfg, x.ledger); err != nil {
+		return nil, err
+	}
+	x.stop = append(x.stop, x.engine.Close)
+	return x, nil
+}
+
+func (x *waiter) close() {
+	for _, stop := range slices.Backward(x.stop) {
+		stop()
+	}
+}
+
+// enough says that v is known as well as --require asks.
+func (x *waiter) enough(v outcome.Verdict) bool {
+	need := outcome.Verdict(x.cmd.Require)
+	return need == outcome.Accepted || (v != "" && outcome.Weaker(v, need) == need)
+}
+
+// event waits for the receipt of an event.
+func (x *waiter) event(ctx context.Context, id string) waited {
+	r, err := consumer.Await(ctx, x.receipts, consumer.ReceiptKeys(x.cfg.Cluster, id), func(consumer.Receipt) bool { return true })
+	out := waited{Target: id, Outcome: string(r.Outcome), Reason: r.Reason, Verdict: r.Verdict, WarmAt: r.WarmAt, Error: r.Error}
+	switch {
+	case err != nil:
+		state := "no replica has had the event yet; was it published?"
+		if r.Outcome != "" {
+			state = fmt.Sprintf("the event is %s after %d attempts: %s", r.Outcome, r.Attempts, r.Error)
+		}
+		return out.ended(ctx, err, state)
+	case r.Outcome == consumer.DeadLettered:
+		out.code = exitFailed
+	case r.Outcome == consumer.Skipped:
+		out.Error = ""
+		if !asGoodAsWarm(r.Reason) {
+			out.code, out.Error = exitFailed, string(r.Reason)+", so that nothing was made warm"
+		}
+	case !x.enough(r.Verdict):
+		out.code, out.Outcome, out.Error = exitFailed, failed, fmt.Sprintf("warm, but known as %s only", r.Verdict)
+	}
+	return out
+}
+
+// asGoodAsWarm says that a skip is because LOTA keeps no such object, or has it.
+func asGoodAsWarm(r outcome.Reason) bool {
+	return r == outcome.TooSmall || r == outcome.Empty || r == outcome.AlreadyWarm
+}
+
+// ended fills in what an error of waiting means.
+func (r waited) ended(ctx context.Context, err error, state string) waited {
+	r.code, r.Outcome, r.Error = exitFailed, failed, err.Error()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		r.code, r.Outcome, r.Error = exitTimeout, "timed_out", state
+	case ctx.Err() != nil:
+		r.Error = "interrupted; " + state
+	}
+	return r
+}

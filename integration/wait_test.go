@@ -1,0 +1,115 @@
+package integration_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/prestage/prestage/internal/lotasim"
+)
+
+// TestWait waits for events and objects of a real daemon, most of them before
+// there is anything to wait for.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("run-7/a", "run-7/b", "last.ckpt")
+	w.store.Put(bucket, "run-7/index.json", small)
+	w.run(t, "PRESTAGE_BUCKETS="+bucket)
+	wait := func(args ...string) *program {
+		return launch(t, raceBuild, w.environ(t), append([]string{"wait", "--timeout=50s"}, args...)...)
+	}
+	ends := func(p *program, code int, text string) {
+		t.Helper()
+		if got := p.wait(t); got != code || !strings.Contains(p.stdout.String()+p.stderr.String(), text) {
+			t.Errorf("exit code %d, want %d and %q: %q, %q", got, code, text, p.stdout.String(), p.stderr.String())
+		}
+	}
+	early := []*program{wait("step-1"), wait(uri("last.ckpt")), wait(uri("run-7/")), wait("dead")}
+	w.checkpoint(t, "step-1", map[string]any{"uri": uri("run-7/"), "complete": true})
+	w.object(t, "last", "last.ckpt")
+	w.checkpoint(t, "dead", map[string]any{"uri": "s3://elsewhere/x"})
+	ends(early[0], 0, "step-1: warm (")
+	ends(early[1], 0, uri("last.ckpt")+": warm (")
+	ends(early[2], 0, uri("run-7/")+": warm (")
+	ends(early[3], 1, "dead-lettered as bucket_not_allowed")
+
+	// At once when it is there; not when it was overwritten or deleted.
+	ends(wait("step-1", uri("last.ckpt"), uri("run-7/"), "last"), 0, "last: warm (")
+	w.put("last.ckpt")
+	ends(wait(uri("last.ckpt"), "--timeout=1s"), 3, "was overwritten since")
+	ends(wait(uri("last.ckpt"), "--timeout=1s", "--any-version"), 0, "warm (")
+	again := wait(uri("last.ckpt"))
+	w.object(t, "last-2", "last.ckpt")
+	ends(again, 0, "warm (")
+	w.store.Delete(bucket, "last.ckpt")
+	ends(wait(uri("last.ckpt"), "--timeout=1s"), 3, "is deleted")
+	ends(wait(uri("nothing/")), 1, "wait for the event's id instead")
+	if n := w.lota.Count(lotasim.Filter{Key: "run-7/index.json"}); n > 0 {
+		t.Errorf("%d requests for an object that is too small", n)
+	}
+}
+
+// TestPause stops the lanes, and starts them again.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("last.ckpt")
+	w.run(t)
+	if code, stdout, stderr := finish(t, raceBuild, w.environ(t), "pause"); code != 0 || strings.Count(stdout, "paused until") != 2 {
+		t.Fatalf("exit code %d: %q, %q", code, stdout, stderr)
+	}
+	s := w.object(t, "paused", "last.ckpt")
+	code, _, stderr := finish(t, raceBuild, w.environ(t), "wait", "paused", "--timeout=2s")
+	if _, found := w.receipt(t, s); code != 3 || found {
+		t.Errorf("while it is paused: exit code %d, a receipt: %t: %s", code, found, stderr)
+	}
+	if code, _, stderr := finish(t, raceBuild, w.environ(t), "resume", "checkpoint"); code != 0 {
+		t.Fatalf("exit code %d: %q", code, stderr)
+	}
+	w.ends(t, s, "warm")
+}
+
+// TestStatus compares what the command and the admin listener tell.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("last.ckpt")
+	daemon := w.run(t, "PRESTAGE_BUCKETS="+bucket)
+	w.ends(t, w.object(t, "good", "last.ckpt"), "warm")
+	w.ends(t, w.checkpoint(t, "bad", map[string]any{"uri": "s3://elsewhere/x"}), "dead_lettered")
+	w.settled(t)
+	type told struct {
+		Lanes []struct {
+			Lane    string `json:"lane"`
+			Waiting int    `json:"waiting"`
+		} `json:"lanes"`
+		DeadLetters struct {
+			ByReason map[string]int `json:"by_reason"`
+		} `json:"dead_letters"`
+		Receipts []receipt `json:"receipts"`
+	}
+	check := func(from, text string) {
+		t.Helper()
+		var s told
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatalf("%s: %v in %q", from, err, text)
+		}
+		if len(s.Lanes) != 2 || s.DeadLetters.ByReason["bucket_not_allowed"] != 1 || len(s.Receipts) != 2 || s.Receipts[1].Outcome != "warm" {
+			t.Errorf("%s: %+v", from, s)
+		}
+	}
+	code, stdout, stderr := finish(t, raceBuild, w.environ(t), "status", "--output=json")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	check("status", stdout)
+	status, body, err := daemon.get(t, "/api/status")
+	if err != nil || status != 200 {
+		t.Fatalf("/api/status: %d, %v", status, err)
+	}
+	check("/api/status", body)
+	if status, body, err := daemon.get(t, "/api/status?event=bad"); err != nil || status != 200 || !strings.Contains(body, "prestage.dlq.default.EVENTS.2") {
+		t.Errorf("/api/status?event=bad: %d, %v, %s", status, err, body)
+	}
+}

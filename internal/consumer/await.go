@@ -1,0 +1,46 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/persist"
+)
+
+// dryRunToken ends the keys of receipts that tell what would have been done.
+const dryRunToken = ".dry"
+
+// ReceiptKeys matches the keys of all receipts of an event, whatever its source.
+func ReceiptKeys(cluster, id string) string { return cluster + "." + Hash(id) + ".>" }
+
+// Await watches the receipts under keys until the one that tells is final: of
+// several, as after a redrive, that is the one with the highest sequence. Ones
+// that counts refuses are left out, and those of dry runs. The last receipt that
+// told is returned with an error, too. It does not poll.
+func Await(ctx context.Context, kv jetstream.KeyValue, keys string, counts func(Receipt) bool) (Receipt, error) {
+	var last Receipt
+	complete := false // what was there before has been seen
+	err := persist.Watch(ctx, kv, keys, func(entry jetstream.KeyValueEntry) (bool, error) {
+		if entry == nil {
+			complete = true
+			return last.Final(), nil
+		}
+		if strings.HasSuffix(entry.Key(), dryRunToken) {
+			return false, nil
+		}
+		var r Receipt // anew: fields that are left out must not stay from the one before
+		if err := json.Unmarshal(entry.Value(), &r); err != nil {
+			return false, fmt.Errorf("read receipt %s: %w", entry.Key(), err)
+		}
+		// Of one sequence, as a replay makes, the latest written tells.
+		if counts(r) && r.StreamSeq >= last.StreamSeq {
+			last = r
+		}
+		return complete && last.Final(), nil
+	})
+	return last, err
+}

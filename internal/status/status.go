@@ -1,0 +1,232 @@
+// Package status tells how prestage stands, from JetStream alone: nothing of the
+// daemon is asked, and no keys of a KV bucket are listed.
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/dlq"
+	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/persist"
+)
+
+// Source is where the status is read.
+type Source struct {
+	JS       jetstream.JetStream
+	Cluster  string
+	Stream   string
+	Receipts string // the bucket of receipts
+	Lanes    []Durable
+}
+
+// Durable is a lane's consumer.
+type Durable struct{ Lane, Durable string }
+
+// Status is how one cluster stands.
+type Status struct {
+	Cluster     string             `json:"cluster"`
+	Time        time.Time          `json:"time"`
+	Stream      string             `json:"stream"`
+	Messages    uint64             `json:"stream_messages"`
+	Lanes       []Lane             `json:"lanes"`
+	DeadLetters DeadLetters        `json:"dead_letters"`
+	Receipts    []consumer.Receipt `json:"receipts"` // the last ones, the latest first
+}
+
+// Lane is how a lane stands.
+type Lane struct {
+	Lane        string    `json:"lane"`
+	Durable     string    `json:"durable"`
+	Waiting     uint64    `json:"waiting"`   // events that nobody has taken yet
+	InFlight    int       `json:"in_flight"` // taken and not settled: in hand, or due again later
+	OldestEvent time.Time `json:"oldest_event,omitzero"`
+	OldestAge   float64   `json:"oldest_event_age_seconds"` // 0: none waits
+	PausedUntil time.Time `json:"paused_until,omitzero"`
+	Problem     string    `json:"problem,omitempty"`
+}
+
+// DeadLetters are counted by reason.
+type DeadLetters struct {
+	Total    int                    `json:"total"`
+	Redriven int                    `json:"redriven"` // of them, and not closed yet
+	ByReason map[outcome.Reason]int `json:"by_reason"`
+}
+
+// lastReceipts is how many receipts a Status has. Of the messages of the
+// bucket's stream, no more than lookBack are looked at for them.
+const (
+	lastReceipts = 10
+	lookBack     = 500
+)
+
+// Read is the status now.
+func Read(ctx context.Context, s Source) (Status, error) {
+	out := Status{Cluster: s.Cluster, Stream: s.Stream, Time: time.Now().UTC(), Lanes: []Lane{}, Receipts: []consumer.Receipt{}}
+	stream, err := s.JS.Stream(ctx, s.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return out, fmt.Errorf("the stream %s does not exist: start prestage run once, it creates it", s.Stream)
+	}
+	if err != nil {
+		return out, fmt.Errorf("stream %s: %w", s.Stream, err)
+	}
+	out.Messages = stream.CachedInfo().State.Msgs
+	for _, d := range s.Lanes {
+		l, err := readLane(ctx, stream, d)
+		if err != nil {
+			return out, err
+		}
+		out.Lanes = append(out.Lanes, l)
+	}
+	if out.DeadLetters, err = s.deadLetters(ctx); err != nil {
+		return out, err
+	}
+	out.Receipts, err = s.latest(ctx)
+	return out, err
+}
+
+func readLane(ctx context.Context, stream jetstream.Stream, d Durable) (Lane, error) {
+	l := Lane{Lane: d.Lane, Durable: d.Durable}
+	c, err := stream.Consumer(ctx, d.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		l.Problem = "the durable does not exist: nobody consumes this lane"
+		return l, nil
+	}
+	if err != nil {
+		return l, fmt.Errorf("consumer %s: %w", d.Durable, err)
+	}
+	info := c.CachedInfo()
+	l.Waiting, l.InFlight = info.NumPending, info.NumAckPending
+	if info.Paused {
+		l.PausedUntil = time.Now().Add(info.PauseRemaining).UTC().Truncate(time.Second)
+	}
+	if l.Waiting > 0 || l.InFlight > 0 {
+		if l.OldestEvent, err = consumer.Oldest(ctx, stream, info); err != nil {
+			return l, err
+		}
+		if !l.OldestEvent.IsZero() {
+			l.OldestAge = max(time.Since(l.OldestEvent).Seconds(), 0)
+		}
+	}
+	return l, nil
+}
+
+// deadLetters counts the letters from their headers: the reason is in no subject.
+func (s Source) deadLetters(ctx context.Context) (DeadLetters, error) {
+	out := DeadLetters{ByReason: map[outcome.Reason]int{}}
+	letters, err := s.JS.Stream(ctx, dlq.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return out, fmt.Errorf("stream %s: %w", dlq.Stream, err)
+	}
+	err = dlq.New(s.JS, letters, s.Cluster).EachHeader(ctx, func(l dlq.Letter) error {
+		out.Total++
+		reason := l.Reason
+		if l.Damage != "" {
+			reason = "damaged"
+		}
+		out.ByReason[reason]++
+		if l.Mark.Count > 0 {
+			out.Redriven++
+		}
+		return nil
+	})
+	return out, err
+}
+
+// latest are the receipts that were written last.
+func (s Source) latest(ctx context.Context) ([]consumer.Receipt, error) {
+	out := []consumer.Receipt{}
+	bucket, err := s.JS.Stream(ctx, "KV_"+s.Receipts)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return out, fmt.Errorf("bucket %s: %w", s.Receipts, err)
+	}
+	state := bucket.CachedInfo().State
+	for seq, n := state.LastSeq, 0; seq >= max(state.FirstSeq, 1) && n < lookBack && len(out) < lastReceipts; seq, n = seq-1, n+1 {
+		m, err := bucket.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) { // replaced by a later one
+			continue
+		}
+		if err != nil {
+			return out, fmt.Errorf("bucket %s: %w", s.Receipts, err)
+		}
+		var r consumer.Receipt
+		if json.Unmarshal(m.Data, &r) == nil && r.Cluster == s.Cluster {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// Event is the story of one event: its receipts, the earliest first, and the
+// dead letters of those that have one.
+type Event struct {
+	EventID  string             `json:"event_id"`
+	Receipts []consumer.Receipt `json:"receipts"`
+	Letters  []Letter           `json:"letters"`
+}
+
+// Letter is what is to be known of a dead letter.
+type Letter struct {
+	Letter      string         `json:"letter"` // its subject
+	Reason      outcome.Reason `json:"reason"`
+	Error       string         `json:"error"`
+	Redrives    int            `json:"redrives"`
+	RedrivenSeq uint64         `json:"redriven_seq,omitempty"`
+}
+
+// ReadEvent tells of the event with that id, of any source. One that no replica
+// has had yet has no receipts.
+func ReadEvent(ctx context.Context, s Source, id string) (Event, error) {
+	out := Event{EventID: id, Receipts: []consumer.Receipt{}, Letters: []Letter{}}
+	kv, err := s.JS.KeyValue(ctx, s.Receipts)
+	if err != nil {
+		return out, fmt.Errorf("bucket %s: %w", s.Receipts, err)
+	}
+	err = persist.Watch(ctx, kv, consumer.ReceiptKeys(s.Cluster, id), func(entry jetstream.KeyValueEntry) (bool, error) {
+		if entry == nil {
+			return true, nil
+		}
+		var r consumer.Receipt
+		if err := json.Unmarshal(entry.Value(), &r); err != nil {
+			return false, fmt.Errorf("read receipt %s: %w", entry.Key(), err)
+		}
+		out.Receipts = append(out.Receipts, r)
+		return false, nil
+	})
+	if err != nil {
+		return out, err
+	}
+	letters, err := s.JS.Stream(ctx, dlq.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return out, fmt.Errorf("stream %s: %w", dlq.Stream, err)
+	}
+	box := dlq.New(s.JS, letters, s.Cluster)
+	for _, r := range out.Receipts {
+		if r.Outcome != consumer.DeadLettered {
+			continue
+		}
+		subject := dlq.Subject(s.Cluster, r.Stream, r.StreamSeq)
+		if err := box.Each(ctx, []string{subject, subject + ".>"}, func(l dlq.Letter) error {
+			out.Letters = append(out.Letters, Letter{l.Subject, l.Reason, l.Error, l.Mark.Count, l.Mark.Seq})
+			return nil
+		}); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
