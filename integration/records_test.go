@@ -27,6 +27,7 @@ type receipt struct {
 	Cluster    string    `json:"cluster"`
 	Outcome    string    `json:"outcome"`
 	Reason     string    `json:"reason"`
+	Would      string    `json:"would"`
 	Verdict    string    `json:"verdict"`
 	Objects    counts    `json:"objects"`
 	Bytes      int64     `json:"bytes"`

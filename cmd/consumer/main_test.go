@@ -92,7 +92,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"publish", "s3://ckpt/a"}, []string{"NATS_URL=nats://u:hush@"}, "NATS_URL: want"},
 		{[]string{"run"}, []string{"LOTA_ENDPOINT=https://cwobject.com"}, `LOTA_ENDPOINT="https://cwobject.com": the primary endpoint`},
 		{nil, []string{"LOTA_ENDPOINT=http://s3.test"}, `LOTA_ENDPOINT="http://s3.test": not known to be LOTA`},
-		{nil, []string{"PRESTAGE_DRY_RUN=true"}, "PRESTAGE_DRY_RUN"},
+		{nil, []string{"PRESTAGE_DRY_RUN=yes"}, `PRESTAGE_DRY_RUN="yes": want true or false`},
 		{nil, []string{"PRESTAGE_GATEWAY_TOKENS=hush"}, "PRESTAGE_GATEWAY_TOKENS: not in this version"},
 		{nil, []string{"PRESTAGE_CONCURRENCY=many"}, `PRESTAGE_CONCURRENCY="many": want a whole number`},
 	} {

@@ -70,7 +70,7 @@ func (c warmCmd) Run(ctx context.Context, w world) error {
 
 	failed := 0
 	for _, r := range requests {
-		if c.DryRun {
+		if c.DryRun || cfg.DryRun {
 			if err := printPlan(ctx, w, engine.Planner, r, c.Output == "json"); err != nil {
 				return err
 			}

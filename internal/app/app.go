@@ -139,7 +139,11 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 		if err != nil || fetch.Err() != nil {
 			return err
 		}
-		ledger := dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log, GivenUp: dropped})
+		var ledger dedupe.Ledger = dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log, GivenUp: dropped})
+		if cfg.DryRun {
+			ledger = dedupe.NewOverlay(ledger)
+			log.LogAttrs(fetch, slog.LevelWarn, "dry run: nothing is filled, receipts say what would be")
+		}
 		warmer, err := lota.warmer(cfg, ledger, log)
 		if err != nil {
 			return err
@@ -147,7 +151,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 		a.change(func(s *state) { s.running, s.missing = true, nil })
 		err = a.runLanes(fetch, js, res, consumer.Config{
 			Cluster: cfg.Cluster,
-			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede,
+			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(),
 			Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
 			Warmer: warmer, Gate: lota.endpoint, Metrics: metrics, Log: log,
 		})

@@ -39,6 +39,7 @@ type Config struct {
 	GiveUpAfter        time.Duration `env:"PRESTAGE_GIVE_UP_AFTER" envDefault:"24h" doc:"how long an event may wait for a bucket that refuses us (403, 400), counted from the first refusal; such waiting costs no attempts"`
 	DedupeTTL          time.Duration `env:"PRESTAGE_DEDUPE_TTL" envDefault:"24h" doc:"how long a filled version counts as warm"`
 	Supersede          bool          `env:"PRESTAGE_SUPERSEDE" envDefault:"true" doc:"a checkpoint event is skipped when the last message on its subject is a newer event of the same run (so give each run a subject of its own)"`
+	DryRun             bool          `env:"PRESTAGE_DRY_RUN" envDefault:"false" doc:"consume under durables of its own (…-dry), plan, write receipts skipped: dry_run under keys of their own (….dry); no ranged HEAD, no results, no letters"`
 	HTTPAddr           string        `env:"PRESTAGE_HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"admin listener: /healthz, /readyz, /metrics"`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`

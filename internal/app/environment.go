@@ -30,10 +30,8 @@ func (e *SettingError) Error() string {
 }
 
 // later are the settings of features that this version does not have. Set to
-// anything but the value given, they stop the program: a dry run that was not
-// understood would send fills.
+// anything but the value given, they stop the program rather than be ignored.
 var later = map[string]string{
-	"PRESTAGE_DRY_RUN":                          "false",
 	"PRESTAGE_RULES":                            "",
 	"PRESTAGE_GATEWAY_ADDR":                     "",
 	"PRESTAGE_GATEWAY_TOKENS":                   "",

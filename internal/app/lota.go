@@ -88,7 +88,7 @@ func (l *lota) warmer(cfg Config, ledger dedupe.Ledger, log *slog.Logger) (*pres
 	}
 	return prestage.NewWarmer(prestage.WarmerConfig{
 		Store: l.store, Planner: planner, Guard: l.guard, Ledger: ledger,
-		TTL: cfg.DedupeTTL, FillTimeout: cfg.FillTimeout, Metrics: l.metrics, Log: log,
+		TTL: cfg.DedupeTTL, FillTimeout: cfg.FillTimeout, DryRun: cfg.DryRun, Metrics: l.metrics, Log: log,
 	})
 }
 

@@ -44,7 +44,24 @@ func (c *Config) lanes() []lane {
 	}
 }
 
-func (c *Config) durable(l lane) string { return "prestage-" + c.Cluster + "-" + l.name }
+func (c *Config) durable(l lane) string {
+	name := "prestage-" + c.Cluster + "-" + l.name
+	if c.DryRun {
+		name += "-" + dryName
+	}
+	return name
+}
+
+// dryName marks what a dry run keeps in NATS.
+const dryName = "dry"
+
+// dryName is the last token of keys and subjects: a dry run's, or none.
+func (c *Config) dryName() string {
+	if c.DryRun {
+		return dryName
+	}
+	return ""
+}
 
 // errSetup marks what a person has to change: waiting would not help.
 var errSetup = errors.New("set-up")

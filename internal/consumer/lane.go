@@ -41,6 +41,12 @@ type Config struct {
 	// Supersede has a checkpoint skipped when a newer one of its run is the last
 	// message on its subject.
 	Supersede bool
+	// DryRun says that Warmer fills nothing: what becomes of an event is told by
+	// its receipt alone, as skipped.
+	DryRun bool
+	// Name is the last token of this work's receipts, results and letters, so that
+	// they are not taken for those of the live lanes, which have none.
+	Name string
 
 	Conn *nats.Conn
 	JS   jetstream.JetStream
@@ -77,7 +83,7 @@ func NewLane(name string, kind events.Kind, cfg Config) *Lane {
 	return &Lane{
 		name: name, kind: kind, cfg: cfg, log: log, memory: memory{limit: maxRememberedObjects},
 		receipts: &receipts{kv: cfg.Receipts, events: cfg.Events, retry: retry, log: log},
-		outbox:   &outbox{nc: cfg.Conn, js: cfg.JS, results: cfg.Results, letters: cfg.Letters, retry: retry, log: log},
+		outbox:   &outbox{nc: cfg.Conn, js: cfg.JS, results: cfg.Results, letters: cfg.Letters, name: cfg.Name, retry: retry, log: log},
 		letters:  dlq.New(cfg.JS, cfg.Letters, cfg.Cluster),
 	}
 }

@@ -23,6 +23,7 @@ type outbox struct {
 	js      jetstream.JetStream
 	results jetstream.Stream
 	letters jetstream.Stream
+	name    string // the last token of subjects, or ""
 	retry   *persist.Retrier
 	log     *slog.Logger
 }
@@ -32,7 +33,7 @@ var errFull = errors.New("stream is full")
 
 // sendLetter stores the dead letter. errFull: the event must be held up.
 func (o *outbox) sendLetter(ctx context.Context, d *delivery, r Receipt) error {
-	subject := dlq.Subject(r.Cluster, d.Stream, d.Seq)
+	subject := named(dlq.Subject(r.Cluster, d.Stream, d.Seq), o.name)
 	m := letter(d, r, subject, o.limit(o.letters))
 	err := o.once(ctx, o.letters, m)
 	if persist.TooLarge(err) && m.Data != nil {
@@ -49,7 +50,7 @@ func (o *outbox) sendResult(ctx context.Context, d *delivery, r Receipt) error {
 	if r.Outcome == DeadLettered {
 		kind = "failed"
 	}
-	subject := fmt.Sprintf("prestage.%s.%s.%s.%d", kind, r.Cluster, d.Stream, d.Seq)
+	subject := named(fmt.Sprintf("prestage.%s.%s.%s.%d", kind, r.Cluster, d.Stream, d.Seq), o.name)
 	m, err := result(d, r, subject, time.Now(), o.limit(o.results))
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 
 // blank is the receipt of an event of which nothing is known yet, and its key.
 func (l *Lane) blank(ev events.Event, d *delivery) (key string, r Receipt) {
-	return ReceiptKey(l.cfg.Cluster, ev.ID, ev.Source, d.Stream, d.Seq), Receipt{
+	return named(ReceiptKey(l.cfg.Cluster, ev.ID, ev.Source, d.Stream, d.Seq), l.cfg.Name), Receipt{
 		EventID: ev.ID, Source: ev.Source, Cluster: l.cfg.Cluster, EventTime: ev.Time, Received: d.Received,
 		Stream: d.Stream, StreamSeq: d.Seq, StreamTime: d.Time, Failures: []prestage.Failure{},
 	}
@@ -83,6 +83,9 @@ func (l *Lane) blank(ev events.Event, d *delivery) (key string, r Receipt) {
 // finalise makes r the event's outcome, unless it has one, and completes what
 // then stands.
 func (l *Lane) finalise(ctx, start context.Context, d *delivery, key string, rev uint64, r Receipt) Settlement {
+	if l.cfg.DryRun {
+		r = r.dry()
+	}
 	r, won, err := l.receipts.write(ctx, key, r, rev)
 	if err != nil {
 		return l.cutShort(ctx, start, d, err)

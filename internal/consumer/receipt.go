@@ -25,14 +25,16 @@ const (
 // pending it carries what must survive a restart; once final it decides what
 // becomes of the message, whoever holds it.
 type Receipt struct {
-	EventID string          `json:"event_id"`
-	Source  string          `json:"source"`
-	Cluster string          `json:"cluster"`
-	Outcome Outcome         `json:"outcome"`
-	Reason  outcome.Reason  `json:"reason"`
+	EventID string         `json:"event_id"`
+	Source  string         `json:"source"`
+	Cluster string         `json:"cluster"`
+	Outcome Outcome        `json:"outcome"`
+	Reason  outcome.Reason `json:"reason"`
+	// Would is, in a dry run, what else the outcome and its reason would be.
+	Would   string          `json:"would,omitempty"`
 	Verdict outcome.Verdict `json:"verdict"`
 	Objects prestage.Counts `json:"objects"`
-	Bytes   int64           `json:"bytes"` // of the objects that are warm
+	Bytes   int64           `json:"bytes"` // of the objects that are warm, or would be but for a dry run
 
 	EventTime          time.Time `json:"event_time,omitzero"` // the producer's own
 	Received           time.Time `json:"received"`            // first delivery to any replica
@@ -73,8 +75,28 @@ func (r Receipt) after(held Receipt) Receipt {
 	return r
 }
 
+// dry is what a dry run makes of the final receipt r.
+func (r Receipt) dry() Receipt {
+	r.Would = string(r.Outcome)
+	if r.Reason != "" {
+		r.Would += ": " + string(r.Reason)
+	}
+	r.Outcome, r.Reason, r.Verdict = Skipped, outcome.DryRun, ""
+	r.WarmAt, r.EventToWarmSeconds = time.Time{}, 0
+	return r
+}
+
+// named adds the last token that tells a dry run's, or a replay's, from what the
+// live lanes write.
+func named(subject, name string) string {
+	if name == "" {
+		return subject
+	}
+	return subject + "." + name
+}
+
 // ReceiptKey is the key in prestage_receipts:
-// <cluster>.<h(event id)>.<h(source)>.<stream>.<seq>.
+// <cluster>.<h(event id)>.<h(source)>.<stream>.<seq>, for an event of a live lane.
 func ReceiptKey(cluster, id, source, stream string, seq uint64) string {
 	return fmt.Sprintf("%s.%s.%s.%s.%d", cluster, Hash(id), Hash(source), stream, seq)
 }

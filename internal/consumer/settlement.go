@@ -111,7 +111,7 @@ func decide(held Receipt, report prestage.Report, p Policy, now time.Time) decis
 		d.problem, d.reason = worstOpen(report.Problems), ""
 	case d.problem != nil:
 		d.final = DeadLettered
-	case report.Objects.Filled+report.Objects.AlreadyWarm > 0:
+	case report.Objects.Filled+report.Objects.AlreadyWarm+report.Skips[outcome.DryRun] > 0:
 		d.final = Warm
 	default:
 		d.final, d.reason = Skipped, MostSkips(report.Skips)

@@ -15,9 +15,6 @@ import (
 // answer the event is filled.
 const lookTimeout = 2 * time.Second
 
-// redriveMark is a header of what was redriven from a dead letter.
-const redriveMark = "Prestage-Redrive-Of"
-
 // superseded says that the last message on the event's subject is a newer
 // checkpoint of the same run, so that nobody will read this one. Newer is what
 // the stream stored later; steps say nothing, runs roll back. Whatever is not
@@ -39,7 +36,7 @@ func (l *Lane) superseded(ctx context.Context, ev events.Event, d *delivery) boo
 		}
 		return false
 	}
-	if last.Sequence <= d.Seq || last.Time.Before(d.Time) || last.Header.Get(redriveMark) != "" {
+	if last.Sequence <= d.Seq || last.Time.Before(d.Time) || l.letters.IsRedriven(last.Header) {
 		return false
 	}
 	newer, err := l.decode(ctx, &delivery{

@@ -50,7 +50,7 @@ func TestSuperseded(t *testing.T) {
 		"in the model lane":            {event: event(written, "1"), later: []*nats.Msg{on(testSubject, event(written, "2"))}, lane: events.KindModel},
 		"switched off":                 {event: first, later: []*nats.Msg{on(testSubject, step("a", 200))}, off: true},
 		"a redriven one": {event: first, later: []*nats.Msg{{
-			Subject: testSubject, Header: nats.Header{redriveMark: {"prestage.dlq.c1.EVENTS.1"}}, Data: []byte(step("a", 1)),
+			Subject: testSubject, Header: nats.Header{"Prestage-Redrive-Of": {"prestage.dlq.c1.EVENTS.1"}}, Data: []byte(step("a", 1)),
 		}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -117,6 +117,9 @@ func (d *doctor) rival(t *topic, other jetstream.ConsumerConfig, lanes []jetstre
 	if own || !strings.HasPrefix(other.Durable, "prestage-") {
 		return
 	}
+	if strings.HasSuffix(other.Durable, "-dry") { // it fills nothing
+		return
+	}
 	for _, l := range lanes {
 		if s := meeting(l.FilterSubjects, app.Filters(other)); s != "" {
 			t.warn("fine if it warms another cluster's cache (PRESTAGE_CLUSTER); else delete it: nats consumer rm "+d.Config.Stream+" "+other.Durable,

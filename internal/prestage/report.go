@@ -94,6 +94,9 @@ func (t *tally) add(ref object.Ref, f fate) {
 			r.Skips = make(map[outcome.Reason]int)
 		}
 		r.Skips[f.skip]++
+		if f.skip == outcome.DryRun {
+			r.Bytes += max(f.bytes, 0)
+		}
 		t.sizes.add(f.bytes)
 		return
 	case f.warm:

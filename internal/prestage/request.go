@@ -44,7 +44,7 @@ type Result struct {
 // Report is what became of a Request. It is complete when Problems is empty.
 type Report struct {
 	Objects Counts
-	Bytes   int64                  // of the objects that are warm now, filled or already
+	Bytes   int64                  // of the objects that are warm now, filled or already, or would be but for a dry run
 	Verdict outcome.Verdict        // of the weakest warm object, "" when there is none
 	Skips   map[outcome.Reason]int // skipped objects by reason
 	// Problems are the failures, one for each class and reason, so that it stays

@@ -25,6 +25,7 @@ type Warmer struct {
 	active      atomic.Int64 // events being warmed
 	ttl         time.Duration
 	fillTimeout time.Duration
+	dryRun      bool
 	metrics     *Metrics
 	log         *slog.Logger
 }
@@ -37,6 +38,7 @@ type WarmerConfig struct {
 	Ledger      dedupe.Ledger
 	TTL         time.Duration // how long a record counts as warm
 	FillTimeout time.Duration // the longest one fill may take
+	DryRun      bool          // plain HEADs instead of fills, which end as skipped: dry_run
 	Metrics     *Metrics
 	Log         *slog.Logger
 }
@@ -49,10 +51,13 @@ func NewWarmer(c WarmerConfig) (*Warmer, error) {
 	case c.TTL <= 0, c.FillTimeout <= 0:
 		return nil, errors.New("warmer: TTL and fill time-out must be positive")
 	}
+	if c.DryRun {
+		c.Store = dryStore{c.Store}
+	}
 	c.Metrics.limit.Set(float64(c.Guard.limiter.Limit()))
 	return &Warmer{
 		store: c.Store, planner: c.Planner, guard: c.Guard, ledger: c.Ledger,
-		ttl: c.TTL, fillTimeout: c.FillTimeout, metrics: c.Metrics, log: c.Log,
+		ttl: c.TTL, fillTimeout: c.FillTimeout, dryRun: c.DryRun, metrics: c.Metrics, log: c.Log,
 	}, nil
 }
 
@@ -191,10 +196,13 @@ func (e *event) tell(ctx context.Context, i turn, f fate) {
 	if i.perhapsTold && (f.warm || f.skip != "") {
 		return
 	}
+	if e.dryRun {
+		f = f.dry()
+	}
 	e.fresh.Store(true)
 	e.tally.add(i.Ref, f)
 	r := Result{Ref: i.Ref, Outcome: f.kind(), Reason: f.skip}
-	if f.skip == "" {
+	if f.skip == "" || f.skip == outcome.DryRun {
 		r.Bytes = max(f.bytes, 0)
 	}
 	if f.err != nil {
