@@ -22,15 +22,19 @@ const (
 
 // receipt is what the contract says that a receipt is.
 type receipt struct {
-	EventID    string    `json:"event_id"`
-	Source     string    `json:"source"`
-	Cluster    string    `json:"cluster"`
-	Outcome    string    `json:"outcome"`
-	Reason     string    `json:"reason"`
-	Would      string    `json:"would"`
-	Verdict    string    `json:"verdict"`
-	Objects    counts    `json:"objects"`
-	Bytes      int64     `json:"bytes"`
+	EventID   string `json:"event_id"`
+	Source    string `json:"source"`
+	Cluster   string `json:"cluster"`
+	Outcome   string `json:"outcome"`
+	Reason    string `json:"reason"`
+	Would     string `json:"would"`
+	Verdict   string `json:"verdict"`
+	Objects   counts `json:"objects"`
+	Bytes     int64  `json:"bytes"`
+	Confirmed *struct {
+		Sampled int `json:"sampled"`
+		Of      int `json:"of"`
+	} `json:"confirmed"`
 	EventTime  time.Time `json:"event_time"`
 	Received   time.Time `json:"received"`
 	WarmAt     time.Time `json:"warm_at"`

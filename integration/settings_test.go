@@ -38,8 +38,8 @@ func TestWrongUsage(t *testing.T) {
 			env:  []string{"LOTA_ENDPOINT=http://127.0.0.1:9000", "LOTA_TRUST_ENDPOINT=true"},
 			want: []string{"LOTA_ENDPOINT", "http://127.0.0.1:9000", "host name", "LOTA_DIAL"},
 		},
-		"a dry run, perhaps":  {env: []string{"PRESTAGE_DRY_RUN=yes"}, want: []string{"PRESTAGE_DRY_RUN", "yes", "true or false"}},
-		"confirming by probe": {env: []string{"PRESTAGE_CONFIRM=probe"}, want: []string{"PRESTAGE_CONFIRM", "probe", "not in this version", "response"}},
+		"a dry run, perhaps": {env: []string{"PRESTAGE_DRY_RUN=yes"}, want: []string{"PRESTAGE_DRY_RUN", "yes", "true or false"}},
+		"confirming by hope": {env: []string{"PRESTAGE_CONFIRM=hope"}, want: []string{"PRESTAGE_CONFIRM", "hope", "response", "probe", "auto"}},
 		"a secret of a part that is not there": {
 			env:  []string{"PRESTAGE_GATEWAY_TOKENS=hunter2-token"},
 			want: []string{"PRESTAGE_GATEWAY_TOKENS", "not in this version"},

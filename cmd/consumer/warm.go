@@ -30,17 +30,18 @@ type warmCmd struct {
 // receipt is what warm prints at the end of each target. Its fields are those
 // of an event's receipt, as far as they make sense without one.
 type receipt struct {
-	Target   string             `json:"target"`
-	Cluster  string             `json:"cluster"`
-	Outcome  string             `json:"outcome"` // warm, skipped, failed or interrupted
-	Reason   outcome.Reason     `json:"reason"`
-	Verdict  outcome.Verdict    `json:"verdict"`
-	Objects  prestage.Counts    `json:"objects"`
-	Bytes    int64              `json:"bytes"`
-	WarmAt   time.Time          `json:"warm_at,omitzero"`
-	Seconds  float64            `json:"seconds"`
-	Error    string             `json:"error"`
-	Failures []prestage.Failure `json:"failures"`
+	Target    string              `json:"target"`
+	Cluster   string              `json:"cluster"`
+	Outcome   string              `json:"outcome"` // warm, skipped, failed or interrupted
+	Reason    outcome.Reason      `json:"reason"`
+	Verdict   outcome.Verdict     `json:"verdict"`
+	Objects   prestage.Counts     `json:"objects"`
+	Bytes     int64               `json:"bytes"`
+	Confirmed *prestage.Confirmed `json:"confirmed,omitempty"`
+	WarmAt    time.Time           `json:"warm_at,omitzero"`
+	Seconds   float64             `json:"seconds"`
+	Error     string              `json:"error"`
+	Failures  []prestage.Failure  `json:"failures"`
 }
 
 // Run plans, warms and tells.
@@ -110,7 +111,7 @@ func (c warmCmd) warm(work, start context.Context, w world, cfg app.Config, engi
 	bar.stop()
 
 	rec := receipt{
-		Target: title(r), Cluster: cfg.Cluster, Verdict: report.Verdict, Objects: report.Objects, Bytes: report.Bytes,
+		Target: title(r), Cluster: cfg.Cluster, Verdict: report.Verdict, Objects: report.Objects, Bytes: report.Bytes, Confirmed: report.Confirmed,
 		Seconds: time.Since(began).Seconds(), Failures: append([]prestage.Failure{}, report.Failures...),
 	}
 	switch {

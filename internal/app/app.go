@@ -144,7 +144,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 			ledger = dedupe.NewOverlay(ledger)
 			log.LogAttrs(fetch, slog.LevelWarn, "dry run: nothing is filled, receipts say what would be")
 		}
-		warmer, err := lota.warmer(cfg, ledger, log)
+		warmer, err := lota.warmer(cfg, ledger, log, log)
 		if err != nil {
 			return err
 		}

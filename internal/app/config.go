@@ -31,8 +31,8 @@ type Config struct {
 	Buckets            []string      `env:"PRESTAGE_BUCKETS" envDefault:"*" doc:"allowed buckets, comma-separated globs; an event outside is dead-lettered and no request is sent"`
 	Concurrency        int           `env:"PRESTAGE_CONCURRENCY" envDefault:"300" doc:"ceiling of concurrent fills of this instance"`
 	MinBytes           int64         `env:"PRESTAGE_MIN_BYTES" envDefault:"4000000" doc:"objects not larger are skipped when the size is known without a request"`
-	Confirm            string        `env:"PRESTAGE_CONFIRM" envDefault:"response" doc:"what counts as filled; response: the ranged HEAD answered 2xx (probe and auto: not in this version)"`
-	FillTimeout        time.Duration `env:"PRESTAGE_FILL_TIMEOUT" envDefault:"15m" doc:"the longest that one fill may take, heartbeats going on"`
+	Confirm            string        `env:"PRESTAGE_CONFIRM" envDefault:"auto" doc:"what counts as filled; response: the ranged HEAD answered 2xx; probe: reads through LOTA come at cache speed, else it is no success; auto: the most that this endpoint lets us know, learnt while running"`
+	FillTimeout        time.Duration `env:"PRESTAGE_FILL_TIMEOUT" envDefault:"15m" doc:"the longest that one fill may take, confirmation included, heartbeats going on"`
 	AckWait            time.Duration `env:"PRESTAGE_ACK_WAIT" envDefault:"30s" doc:"JetStream AckWait, at least 5s; heartbeats come at a third of what the consumer really has"`
 	DrainTimeout       time.Duration `env:"PRESTAGE_DRAIN_TIMEOUT" envDefault:"30s" doc:"after SIGTERM, how long running fills may still take before their events are given back"`
 	MaxAttempts        int           `env:"PRESTAGE_MAX_ATTEMPTS" envDefault:"8" doc:"attempts of an event whose own objects keep failing, before the DLQ; spaced 1 s, 5 s, 25 s, 2 min, then 10 min"`

@@ -26,7 +26,7 @@ func TestParseConfigDefaults(t *testing.T) {
 		ModelSubjects:      []string{"events.model.published"},
 		CheckpointSubjects: []string{"events.checkpoint.written", "events.object.created"},
 		Provision:          true, Buckets: []string{"*"},
-		Concurrency: 300, MinBytes: 4_000_000, Confirm: "response",
+		Concurrency: 300, MinBytes: 4_000_000, Confirm: "auto",
 		FillTimeout: 15 * time.Minute, AckWait: 30 * time.Second, DrainTimeout: 30 * time.Second,
 		MaxAttempts: 8, GiveUpAfter: 24 * time.Hour, DedupeTTL: 24 * time.Hour,
 		Supersede: true, HTTPAddr: "127.0.0.1:8080",
@@ -126,9 +126,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"PRESTAGE_CONCURRENCY=1e3":                `PRESTAGE_CONCURRENCY="1e3": want a whole number`,
 		"PRESTAGE_MIN_BYTES=-1":                   `PRESTAGE_MIN_BYTES="-1": want 0 to 1125899906842624`,
 		"PRESTAGE_MIN_BYTES=4MB":                  `PRESTAGE_MIN_BYTES="4MB": want a whole number`,
-		"PRESTAGE_CONFIRM=probe":                  `PRESTAGE_CONFIRM="probe": not in this version; want response`,
-		"PRESTAGE_CONFIRM=auto":                   `PRESTAGE_CONFIRM="auto": not in this version; want response`,
-		"PRESTAGE_CONFIRM=hope":                   `PRESTAGE_CONFIRM="hope": want response`,
+		"PRESTAGE_CONFIRM=hope":                   `PRESTAGE_CONFIRM="hope": want response, probe or auto`,
 		"PRESTAGE_FILL_TIMEOUT=15":                `PRESTAGE_FILL_TIMEOUT="15": ` + duration,
 		"PRESTAGE_FILL_TIMEOUT=10ms":              `PRESTAGE_FILL_TIMEOUT="10ms": want at least 1s`,
 		"PRESTAGE_ACK_WAIT=4999ms":                `PRESTAGE_ACK_WAIT="4.999s": want at least 5s`,
@@ -308,8 +306,6 @@ func TestContractVariables(t *testing.T) {
 				refused(t, err, v.name+`="true": not in this version; unset it`)
 			case isLater:
 				refused(t, err, v.name+": not in this version; unset it")
-			case v.name == "PRESTAGE_CONFIRM":
-				refused(t, err, `PRESTAGE_CONFIRM="probe": not in this version; want response`)
 			case err != nil:
 				t.Error(err)
 			case cmp.Equal(c, parse(t)):

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/object"
@@ -31,7 +32,8 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}
-	if e.Warmer, err = l.warmer(cfg, ledger, deps.Log); err != nil {
+	// A command that ends soon learns little, and prints the verdict anyway.
+	if e.Warmer, err = l.warmer(cfg, ledger, deps.Log, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
 	e.stop = []func(){l.watch(ctx), l.close}

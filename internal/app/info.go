@@ -19,8 +19,4 @@ func registerInfo(reg prometheus.Registerer) {
 		Name: "prestage_build_info",
 		Help: "Always 1; the labels say what was built.",
 	}, []string{"version", "goversion"}).WithLabelValues(version, runtime.Version()).Set(1)
-	f.NewGauge(prometheus.GaugeOpts{
-		Name: "prestage_confirm_discriminates",
-		Help: "1 when this endpoint lets fills be known as synchronous or verified. PRESTAGE_CONFIRM=response claims neither: 0.",
-	}).Set(0)
 }

@@ -3,10 +3,12 @@ package app
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 
+	"github.com/prestage/prestage/internal/confirm"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/prestage"
 )
@@ -80,15 +82,36 @@ func (l *lota) planner(cfg Config, log *slog.Logger) (*prestage.Planner, error) 
 	})
 }
 
-// warmer is what the lanes, and warm, use.
-func (l *lota) warmer(cfg Config, ledger dedupe.Ledger, log *slog.Logger) (*prestage.Warmer, error) {
+// warmer is what the lanes, and warm, use. What is learnt of the endpoint is told
+// to lessons.
+func (l *lota) warmer(cfg Config, ledger dedupe.Ledger, log, lessons *slog.Logger) (*prestage.Warmer, error) {
 	planner, err := l.planner(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	confirmer, err := l.confirmer(cfg, lessons)
 	if err != nil {
 		return nil, err
 	}
 	return prestage.NewWarmer(prestage.WarmerConfig{
 		Store: l.store, Planner: planner, Guard: l.guard, Ledger: ledger,
-		TTL: cfg.DedupeTTL, FillTimeout: cfg.FillTimeout, DryRun: cfg.DryRun, Metrics: l.metrics, Log: log,
+		TTL: cfg.DedupeTTL, FillTimeout: cfg.FillTimeout, Confirmer: confirmer, Reader: l.store, DryRun: cfg.DryRun, Metrics: l.metrics, Log: log,
+	})
+}
+
+// confirmResponse is the value of PRESTAGE_CONFIRM with which a 2xx will do.
+const confirmResponse = "response"
+
+// confirmer is what finds out how fills are known, nil when a 2xx will do, and in
+// a dry run, which reads nothing.
+func (l *lota) confirmer(cfg Config, log *slog.Logger) (*confirm.Confirmer, error) {
+	if cfg.Confirm == confirmResponse || cfg.DryRun {
+		return nil, nil
+	}
+	return confirm.New(confirm.Config{
+		Mode: confirm.Mode(cfg.Confirm), Concurrency: cfg.Concurrency,
+		Rand:  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Tells: l.metrics.EndpointTells, Log: log,
 	})
 }
 

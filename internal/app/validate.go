@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prestage/prestage/internal/confirm"
 	"github.com/prestage/prestage/internal/prestage"
 )
 
@@ -164,11 +165,8 @@ func (c *Config) checkLimits() error {
 			return err
 		}
 	}
-	if c.Confirm == "probe" || c.Confirm == "auto" {
-		return &SettingError{"PRESTAGE_CONFIRM", c.Confirm, "not in this version; want response"}
-	}
-	if c.Confirm != "response" {
-		return &SettingError{"PRESTAGE_CONFIRM", c.Confirm, "want response"}
+	if !slices.Contains([]string{confirmResponse, string(confirm.Probe), string(confirm.Auto)}, c.Confirm) {
+		return &SettingError{"PRESTAGE_CONFIRM", c.Confirm, "want response, probe or auto"}
 	}
 	return nil
 }

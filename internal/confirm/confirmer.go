@@ -49,7 +49,9 @@ type Target struct {
 	ETag  string
 	Size  int64     // bytes
 	Asked time.Time // when the answer to the ranged HEAD came
+	Until time.Time // all must end by then
 	Read  bool      // it was read before
+	Owner any       // the caller's own
 }
 
 // Confirmable says that enough is known of t, and that LOTA caches such objects.
@@ -58,21 +60,19 @@ func (t Target) Confirmable() bool { return t.ETag != "" && t.Size > CacheableBy
 // Config is what a Confirmer needs; all of it is required.
 type Config struct {
 	Mode        Mode
-	Concurrency int           // requests that may be under way at once; probes get a tenth
-	Timeout     time.Duration // from the answer to a HEAD to the end of its confirmation
-	Rand        *rand.Rand    // places to read; the Confirmer's alone
-	Tells       func(bool)    // told when the endpoint begins or ceases to tell more than accepted
+	Concurrency int        // requests that may be under way at once; probes get a tenth
+	Rand        *rand.Rand // places to read; the Confirmer's alone
+	Tells       func(bool) // told when the endpoint begins or ceases to tell more than accepted
 	Log         *slog.Logger
 }
 
 // Confirmer learns what one endpoint lets us know, and applies it. It is safe
 // for concurrent use.
 type Confirmer struct {
-	mode    Mode
-	timeout time.Duration
-	tells   func(bool)
-	log     *slog.Logger
-	rounds  chan struct{} // those under way
+	mode   Mode
+	tells  func(bool)
+	log    *slog.Logger
+	rounds chan struct{} // those under way
 
 	mu         sync.Mutex
 	rnd        *rand.Rand
@@ -94,8 +94,8 @@ func New(c Config) (*Confirmer, error) {
 		return nil, errors.New("confirm: no such mode")
 	case c.Rand == nil, c.Tells == nil, c.Log == nil:
 		return nil, errors.New("confirm: a dependency is missing")
-	case c.Concurrency <= 0, c.Timeout <= 0:
-		return nil, errors.New("confirm: concurrency and time-out must be positive")
+	case c.Concurrency <= 0:
+		return nil, errors.New("confirm: concurrency must be positive")
 	}
 	c.Tells(false)
 	objects := minObjects
@@ -103,7 +103,7 @@ func New(c Config) (*Confirmer, error) {
 		objects = 1
 	}
 	return &Confirmer{
-		mode: c.Mode, timeout: c.Timeout, tells: c.Tells, log: c.Log,
+		mode: c.Mode, tells: c.Tells, log: c.Log,
 		rounds: make(chan struct{}, max(c.Concurrency/(10*maxPlaces), 1)),
 		rnd:    c.Rand, reads: Reads{MinObjects: objects}, pace: newPace(), budget: budget{unlimited: c.Mode == Probe},
 	}, nil
@@ -111,6 +111,13 @@ func New(c Config) (*Confirmer, error) {
 
 // Strict says that an object that is not verified is a failure.
 func (c *Confirmer) Strict() bool { return c.mode == Probe }
+
+// ReadsTell says that reads tell hits from misses.
+func (c *Confirmer) ReadsTell() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reads.Tells()
+}
 
 // Request counts a request that is no probe, and whether it was throttled.
 func (c *Confirmer) Request(throttled bool) {

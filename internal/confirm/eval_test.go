@@ -149,7 +149,7 @@ func evaluate(t *testing.T, mode Mode, e endpoint, n int, seed uint64) (out tall
 		told := false
 		s := newSim(e, seed)
 		c, err := New(Config{
-			Mode: mode, Concurrency: 300, Timeout: 15 * time.Minute, Rand: rand.New(rand.NewPCG(seed, 1)),
+			Mode: mode, Concurrency: 300, Rand: rand.New(rand.NewPCG(seed, 1)),
 			Tells: func(now bool) { told = now }, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		})
 		if err != nil {
@@ -230,7 +230,7 @@ func (s *sim) event(t *testing.T, c *Confirmer, o *simObject) outcome.Verdict {
 		if verdict == outcome.Synchronous && !c.Strict() {
 			return verdict
 		}
-		target.Asked = time.Now()
+		target.Asked, target.Until = time.Now(), time.Now().Add(15*time.Minute)
 		sample := c.NewSample()
 		sample.Add(target)
 		results, enough := c.Confirm(t.Context(), t.Context(), s, sample)

@@ -27,11 +27,9 @@ func (p pace) expected(size int64) time.Duration {
 
 // saw takes the finding of a first round.
 func (p *pace) saw(f finding) {
-	switch f {
-	case present:
+	if f == present {
 		p.perByte = max(p.perByte*faster, minPace)
-	case missing, unclear:
-		p.perByte = min(p.perByte*slower, maxPace)
-	case changed:
+		return
 	}
+	p.perByte = min(p.perByte*slower, maxPace)
 }

@@ -20,7 +20,7 @@ const (
 	maxGroups = 64  // objects read before their fill that are kept
 	maxPairs  = 128 // pairs of reads that are kept
 
-	minHits      = 8    // pairs that show a hit
+	minHits      = 4    // pairs that show a hit
 	hitShare     = 0.9  // of them that must pass,
 	keptShare    = 0.8  // and go on to
 	maxBothSlow  = 0.25 // share of final pairs that may be slow twice,
@@ -30,6 +30,11 @@ const (
 	recentGroups = 8    // of the newest groups,
 	recentMisses = 2    // so many must be misses
 	minFaster    = 0.69 // of the logarithm: a hit is twice as fast at least
+
+	// How much slower than the median of hits, by the logarithm, what counts as
+	// cached before may be.
+	minCut = 0.4
+	maxCut = 1.1
 
 	missShare = 0.75 // of the gap by which the first read of a clear miss is slower
 )
@@ -150,7 +155,7 @@ func (r *Reads) hitCut() float64 {
 	}
 	at := middle(seconds)
 	scatter := 1.4826 * median(seconds, func(x float64) float64 { return math.Abs(x - at) })
-	return at + max(3*scatter, 0.4)
+	return at + min(max(3*scatter, minCut), maxCut)
 }
 
 // lowerBound is what the fastest of an object's misses falls below with a
@@ -211,7 +216,6 @@ const (
 	unclear finding = iota // in between, or it cannot be told
 	present                // every place came at cache speed
 	missing                // some place did not, and did when it was read again
-	changed                // it is another version now, or gone
 )
 
 // judge says what pairs show. Fast is not enough: where all has become faster

@@ -11,6 +11,9 @@ import (
 	"github.com/prestage/prestage/internal/outcome"
 )
 
+// lastLook is what a round is given to end in time.
+const lastLook = time.Second
+
 // maxWaiting bounds the targets that wait for a round, over all events. With
 // their keys of up to 1,024 bytes they take a few MB.
 const maxWaiting = 4096
@@ -42,6 +45,7 @@ const (
 type Result struct {
 	Target
 	Standing Standing
+	Err      error // why its last round showed nothing, if that failed
 }
 
 // waiting is a target between its rounds.
@@ -54,6 +58,7 @@ type waiting struct {
 
 	over     bool
 	standing Standing // then
+	err      error    // of the last round
 }
 
 // Confirm looks at the targets of s in rounds, and returns when it knows of each
@@ -68,7 +73,7 @@ func (c *Confirmer) Confirm(ctx, start context.Context, p Prober, s *Sample) (re
 		slices.SortStableFunc(queue, func(a, b *waiting) int { return a.due.Compare(b.due) })
 		if !sleepUntil(ctx, start, queue[0].due) {
 			for _, w := range queue {
-				results = append(results, Result{w.Target, Unknown})
+				results = append(results, w.result())
 			}
 			return results, enough
 		}
@@ -80,7 +85,7 @@ func (c *Confirmer) Confirm(ctx, start context.Context, p Prober, s *Sample) (re
 		c.look(ctx, p, due)
 		queue = slices.DeleteFunc(queue, func(w *waiting) bool {
 			if w.over {
-				results = append(results, Result{w.Target, w.standing})
+				results = append(results, w.result())
 				c.release([]*waiting{w})
 			}
 			return w.over
@@ -111,13 +116,13 @@ func (c *Confirmer) admit(s *Sample) (queue []*waiting, results []Result, enough
 	}
 	if room := maxWaiting - c.waiting; len(targets) > room {
 		for _, t := range targets[room:] {
-			results = append(results, Result{t, Unknown})
+			results = append(results, Result{Target: t})
 		}
 		targets = targets[:room]
 	}
 	c.waiting += len(targets)
 	for _, t := range targets {
-		w := &waiting{Target: t, round: first, expected: min(c.pace.expected(t.Size), c.timeout/8), reserved: cost(t, first)}
+		w := &waiting{Target: t, round: first, expected: c.pace.expected(t.Size), reserved: cost(t, first)}
 		switch {
 		case c.synchrony.Known():
 			w.expected = 0
@@ -125,6 +130,9 @@ func (c *Confirmer) admit(s *Sample) (queue []*waiting, results []Result, enough
 			w.expected = min(w.expected, maxLesson/4)
 		}
 		w.due = t.Asked.Add(time.Duration(roundsAt[first]) * w.expected)
+		if last := t.Until.Add(-lastLook); w.due.After(last) { // better too early than not at all
+			w.due = last
+		}
 		queue = append(queue, w)
 	}
 	return queue, results, len(queue) >= want
@@ -167,7 +175,7 @@ func sleepUntil(ctx, start context.Context, due time.Time) bool {
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return ctx.Err() == nil
+		return ctx.Err() == nil && start.Err() == nil
 	case <-ctx.Done():
 	case <-start.Done():
 	}
@@ -204,6 +212,8 @@ func (c *Confirmer) round(ctx context.Context, p Prober, w *waiting) {
 	if !c.learn(w, pairs, err) {
 		return
 	}
+	ctx, cancel := context.WithDeadline(ctx, w.Until)
+	defer cancel()
 	if err := p.Ask(ctx, w.Target); isChanged(err) {
 		w.end(Changed)
 	}
@@ -217,6 +227,7 @@ func (c *Confirmer) learn(w *waiting, pairs []pair, err error) (again bool) {
 	defer c.mu.Unlock()
 	last := w.round == len(roundsAt)-1
 	f := unclear
+	w.err = err
 	switch {
 	case err == nil:
 		f = c.reads.after(pairs, last)
@@ -233,7 +244,7 @@ func (c *Confirmer) learn(w *waiting, pairs []pair, err error) (again bool) {
 	switch {
 	case f == present:
 		w.end(Verified)
-	case !last && w.next(c.timeout):
+	case !last && w.next():
 		return err == nil && c.reads.Tells()
 	case f == missing:
 		w.end(Missing)
@@ -244,19 +255,21 @@ func (c *Confirmer) learn(w *waiting, pairs []pair, err error) (again bool) {
 }
 
 // next plans the next round, unless that would come too late.
-func (w *waiting) next(timeout time.Duration) bool {
+func (w *waiting) next() bool {
 	w.round++
 	pause := time.Duration(roundsAt[w.round]-roundsAt[w.round-1]) * max(w.expected, paceBase)
 	w.due = latest(time.Now().Add(pause), w.Asked.Add(time.Duration(roundsAt[w.round])*w.expected))
-	return w.due.Before(w.Asked.Add(timeout))
+	return w.due.Before(w.Until)
 }
+
+func (w *waiting) result() Result { return Result{w.Target, w.standing, w.err} }
 
 func (w *waiting) end(s Standing) { w.standing, w.over = s, true }
 
 // putOff waits for the end of the throttling, if there is time for that and it
 // is asked for.
 func (c *Confirmer) putOff(w *waiting) {
-	if w.due = c.budget.quiet; c.mode == Auto || w.due.After(w.Asked.Add(c.timeout)) {
+	if w.due = c.budget.quiet; c.mode == Auto || w.due.After(w.Until) {
 		w.end(Throttled)
 	}
 }

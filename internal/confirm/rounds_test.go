@@ -70,7 +70,7 @@ func always(first, second time.Duration) func(Target, int) (time.Duration, error
 func newConfirmer(t *testing.T, mode Mode, learnt bool) *Confirmer {
 	t.Helper()
 	c, err := New(Config{
-		Mode: mode, Concurrency: 300, Timeout: 15 * time.Minute, Rand: rand.New(rand.NewPCG(1, 2)),
+		Mode: mode, Concurrency: 300, Rand: rand.New(rand.NewPCG(1, 2)),
 		Tells: func(bool) {}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -84,7 +84,7 @@ func newConfirmer(t *testing.T, mode Mode, learnt bool) *Confirmer {
 }
 
 func target(i int, size int64) Target {
-	return Target{Ref: object.Ref{Bucket: "ckpt", Key: strconv.Itoa(i)}, ETag: "e", Size: size, Asked: time.Now()}
+	return Target{Ref: object.Ref{Bucket: "ckpt", Key: strconv.Itoa(i)}, ETag: "e", Size: size, Asked: time.Now(), Until: time.Now().Add(15 * time.Minute)}
 }
 
 func sampleOf(c *Confirmer, targets ...Target) *Sample {
@@ -149,12 +149,11 @@ func TestConfirmEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfirmer(t, Probe, true)
-		c.timeout = 30 * time.Second // expected is an eighth of that at most
 		p := newScript(always(20*ms, 20*ms))
 		tt := target(1, 1000*mb)
-		tt.Asked = time.Now().Add(-20 * time.Second)
-		if results, _ := c.Confirm(t.Context(), t.Context(), p, sampleOf(c, tt)); results[0].Standing != Unknown || len(p.times) != 2 {
-			t.Errorf("%+v after rounds at %v, want two", results, p.times)
+		tt.Until = time.Now().Add(10 * time.Second) // before the first round is due
+		if results, _ := c.Confirm(t.Context(), t.Context(), p, sampleOf(c, tt)); results[0].Standing != Unknown || !slices.Equal(p.times, []time.Duration{9 * time.Second}) {
+			t.Errorf("%+v after rounds at %v, want one at 9 s", results, p.times)
 		}
 
 		start, stop := context.WithTimeout(t.Context(), time.Second)
@@ -182,9 +181,7 @@ func TestQuiet(t *testing.T) {
 		}
 		c.Request(true)
 		late := target(1, 10*mb)
-		late.Asked = time.Now().Add(quietFor + time.Second - c.timeout)
-		c.Request(true)
-		late.Asked = late.Asked.Add(-2 * time.Second)
+		late.Until = time.Now().Add(quietFor - time.Second)
 		if results, _ := c.Confirm(t.Context(), t.Context(), p, sampleOf(c, late)); results[0].Standing != Throttled {
 			t.Errorf("no time left: %+v", results)
 		}

@@ -61,6 +61,7 @@ func TestSynchrony(t *testing.T) {
 		{"two octaves only", synchronousAt(1e9), 200, plainHead, []int64{100 * mb, 200 * mb, 399 * mb}, false},
 		{"one size", synchronousAt(1e9), 200, plainHead, []int64{100 * mb}, false},
 		{"plain HEADs as slow", synchronousAt(1e9), 200, 400 * time.Millisecond, octaves, false},
+		{"hardly more than a plain HEAD", synchronousAt(8e10), 200, plainHead, octaves, false},
 		{"answers at once", quick, 200, plainHead, octaves, false},
 		{"one slow answer in ten", func(size int64, r *rand.Rand) time.Duration {
 			if r.IntN(10) == 0 {

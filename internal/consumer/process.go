@@ -122,7 +122,7 @@ func request(ev events.Event, d *delivery) prestage.Request {
 
 // fillIn writes what an attempt brought into r.
 func fillIn(r *Receipt, report prestage.Report, dec decision) {
-	r.Objects, r.Bytes, r.Verdict = report.Objects, report.Bytes, report.Verdict
+	r.Objects, r.Bytes, r.Verdict, r.Confirmed = report.Objects, report.Bytes, report.Verdict, report.Confirmed
 	r.Attempts = dec.attempts
 	r.Outcome, r.Reason = dec.final, dec.reason
 	if dec.problem != nil && dec.problem.Sample != nil {

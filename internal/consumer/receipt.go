@@ -35,6 +35,8 @@ type Receipt struct {
 	Verdict outcome.Verdict `json:"verdict"`
 	Objects prestage.Counts `json:"objects"`
 	Bytes   int64           `json:"bytes"` // of the objects that are warm, or would be but for a dry run
+	// Confirmed is there when reads have shown objects to be filled.
+	Confirmed *prestage.Confirmed `json:"confirmed,omitempty"`
 
 	EventTime          time.Time `json:"event_time,omitzero"` // the producer's own
 	Received           time.Time `json:"received"`            // first delivery to any replica

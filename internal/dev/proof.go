@@ -199,7 +199,7 @@ func table(out io.Writer, all []*measured, uploads []upload) error {
 		r := u.receipt
 		fmt.Fprintf(w, "%s %s\t%s\t%s\t%d\t%d\t%.3f s\n", u.title, r.EventID, r.Outcome, r.Verdict, r.Objects.Filled, r.Objects.Skipped, r.EventToWarmSeconds)
 	}
-	fmt.Fprintln(w, "\nThe verdict is \"accepted\": LOTA does not say when a fill is done, so a 2xx proves no more.")
+	fmt.Fprintln(w, "\nThe verdict \"accepted\": LOTA does not say when a fill is done, and so few have not shown yet whether this one does.")
 	fmt.Fprintln(w, "EVENT TO CACHE comes from the emulator, which knows. A real cluster does not tell.")
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)

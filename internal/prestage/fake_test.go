@@ -25,6 +25,7 @@ type fakeStore struct {
 	list       func(prefix, token string) (Page, error)
 	get        func(ref object.Ref) ([]byte, error)
 	headBucket func(ctx context.Context, bucket string) error
+	probe      func(ref object.Ref, offset int64) (time.Duration, error)
 
 	mu  sync.Mutex
 	log []string
@@ -59,6 +60,11 @@ func (s *fakeStore) Get(_ context.Context, ref object.Ref, _ int64) ([]byte, err
 func (s *fakeStore) HeadBucket(ctx context.Context, bucket string) error {
 	s.note("head bucket", object.Ref{Bucket: bucket, Key: bucket})
 	return s.headBucket(ctx, bucket)
+}
+
+func (s *fakeStore) Probe(_ context.Context, ref object.Ref, _ string, offset, _ int64) (time.Duration, error) {
+	s.note("probe", ref)
+	return s.probe(ref, offset)
 }
 
 func (s *fakeStore) requests() []string {

@@ -16,6 +16,8 @@ import (
 type fill struct {
 	Answer
 	at      time.Time // when it was asked for
+	tries   int
+	read    bool // some of it was read before
 	verdict outcome.Verdict
 }
 
@@ -83,7 +85,9 @@ func (e *event) settle(ctx, start, begin context.Context, i turn, permit *Permit
 	}
 	switch decision {
 	case dedupe.Warm:
-		return fate{warm: true, bytes: rec.Size, verdict: rec.Verdict}, false
+		if !e.done.unconfirmed(i.hash) {
+			return e.offer(i, onRecord(rec.Entry), fate{warm: true, bytes: rec.Size, verdict: rec.Verdict}), false
+		}
 	case dedupe.Older:
 		return fate{skip: outcome.Superseded, bytes: object.UnknownSize}, false
 	}
@@ -127,7 +131,7 @@ func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ 
 				return e.failure(i, err), false
 			}
 			if now.ETag != "" && now.ETag == f.ETag && !now.LastModified.After(f.LastModified) {
-				return fate{warm: true, bytes: f.Size, verdict: f.verdict}, false
+				return e.offer(i, f, fate{warm: true, bytes: f.Size, verdict: f.verdict}), false
 			}
 			now.Sequencer = i.Sequencer
 			rec, err := e.lookUp(begin, i.Ref) // that fill's record, or one that came since
@@ -135,7 +139,7 @@ func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ 
 			case err != nil && !errors.Is(err, dedupe.ErrNotFound):
 				return fate{err: outcome.As(err)}, false
 			case err == nil && e.judge(rec.Entry, now, true) == dedupe.Warm:
-				return fate{warm: true, bytes: rec.Size, verdict: rec.Verdict}, false
+				return e.offer(i, onRecord(rec.Entry), fate{warm: true, bytes: rec.Size, verdict: rec.Verdict}), false
 			}
 			prev = rec.Revision
 			continue
@@ -149,11 +153,14 @@ func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ 
 		case how == dedupe.Shared && i.Current && f.ETag != i.ETag && !f.LastModified.After(i.LastModified):
 			return fate{}, true // it was asked for after our event came, but before we listed
 		}
-		e.remember(i, f)
 		if how == dedupe.Shared { // its record lacks our event's sequencer
 			e.record(ctx, i, f, prev)
 		}
-		return fate{bytes: f.Size, verdict: f.verdict}, false
+		result := e.offer(i, f, fate{bytes: f.Size, verdict: f.verdict})
+		if f.verdict = result.verdict; result.err == nil {
+			e.remember(i, f)
+		}
+		return result, false
 	}
 }
 
@@ -178,9 +185,13 @@ func (e *event) lead(ctx, start context.Context, i turn, prev uint64, asked func
 	case rec.Revision != prev:
 		return fill{}, errMoved
 	}
+	read := e.lesson(ctx, begin, i)
 	f, err := e.ask(ctx, start, i.Ref, asked)
 	if err != nil || f.empty() {
 		return f, err
+	}
+	if f.read = read; e.confirmer != nil {
+		f.verdict = e.confirmer.Filled(f.Size, f.Latency, read || f.tries > 1)
 	}
 	stored := make(chan error, 1)
 	e.ledger.Put(ctx, e.entry(i, f), prev, func(err error) { stored <- err })
@@ -206,18 +217,12 @@ func (e *event) current(ctx, begin context.Context, i turn) (object.Version, err
 func (e *event) ask(ctx, start context.Context, ref object.Ref, asked func()) (fill, error) {
 	begin, stop := joined(ctx, start)
 	defer stop()
+	tries := 0
 	f, err := retry(begin, ref, func() (fill, error) {
-		return send(ctx, begin, e.guard, e.flow, ref, func(ctx context.Context) (fill, error) {
-			ctx, cancel := withTimeout(ctx, e.fillTimeout)
-			defer cancel()
-			e.metrics.inFlight.Inc()
-			defer e.metrics.inFlight.Dec()
-			at := time.Now()
-			asked()
-			a, err := e.store.Fill(ctx, ref)
-			return fill{Answer: a, at: at, verdict: outcome.Accepted}, err
-		})
+		tries++
+		return e.rangedHead(ctx, begin, ref, asked)
 	})
+	f.tries = tries
 	switch {
 	case errors.Is(err, outcome.Transient):
 		return f, e.whose(ctx, begin, ref, outcome.As(err))
@@ -238,6 +243,21 @@ func (e *event) ask(ctx, start context.Context, ref object.Ref, asked func()) (f
 	e.metrics.fillSeconds.Observe(f.Latency.Seconds())
 	e.metrics.filledBytes.Add(float64(max(f.Size, 0)))
 	return f, nil
+}
+
+// rangedHead sends one ranged HEAD.
+func (e *event) rangedHead(ctx, begin context.Context, ref object.Ref, asked func()) (fill, error) {
+	return send(ctx, begin, e.guard, e.flow, ref, func(ctx context.Context) (fill, error) {
+		ctx, cancel := withTimeout(ctx, e.fillTimeout)
+		defer cancel()
+		e.metrics.inFlight.Inc()
+		defer e.metrics.inFlight.Dec()
+		at := time.Now()
+		asked()
+		a, err := e.store.Fill(ctx, ref)
+		e.noteRequest(err)
+		return fill{Answer: a, at: at, verdict: outcome.Accepted}, err
+	})
 }
 
 // whose finds out whether a failure is the object's own: it is when a plain HEAD
@@ -264,7 +284,12 @@ func (e *event) plain(ctx, begin context.Context, ref object.Ref) (Answer, error
 	return send(ctx, begin, e.guard, e.flow, ref, func(ctx context.Context) (Answer, error) {
 		ctx, cancel := withTimeout(ctx, readTimeout)
 		defer cancel()
-		return e.store.Head(ctx, ref)
+		a, err := e.store.Head(ctx, ref)
+		e.noteRequest(err)
+		if err == nil && e.confirmer != nil {
+			e.confirmer.Plain(a.Size, a.Latency)
+		}
+		return a, err
 	})
 }
 

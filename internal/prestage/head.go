@@ -2,6 +2,7 @@ package prestage
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -24,7 +25,8 @@ const hashOfNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7
 
 // heads sends HeadObject. It signs with the SDK's signer and sends through a
 // transport, without the SDK's client between them: nearly all of what a HEAD
-// costs would be the client's (docs/benchmarks.md). It is a Filler.
+// costs would be the client's (docs/benchmarks.md). It is a Filler, and a Reader
+// of a few bytes.
 type heads struct {
 	endpoint    *url.URL
 	region      string
@@ -52,19 +54,10 @@ func (h *heads) Head(ctx context.Context, ref object.Ref) (Answer, error) {
 	return h.ask(ctx, "head", ref, "")
 }
 
-// ask sends a HEAD, and once more when it was refused for the time that it was
-// signed with.
 func (h *heads) ask(ctx context.Context, op string, ref object.Ref, byteRange string) (Answer, error) {
-	if err := object.CheckKey(ref.Key); err != nil { // without a key it would be HeadBucket
-		return Answer{}, &outcome.Error{Op: op, Ref: ref, Class: outcome.Permanent, Reason: outcome.Malformed, Err: err}
-	}
-	signed := h.clock.now()
-	r, err := h.send(ctx, ref, byteRange, signed)
-	if err == nil && r.status == http.StatusForbidden && h.clock.corrects(signed, r.header.Get("Date")) {
-		r, err = h.send(ctx, ref, byteRange, h.clock.now())
-	}
+	r, err := h.exchange(ctx, message{op: op, method: http.MethodHead, ref: ref, byteRange: byteRange})
 	if err != nil {
-		return Answer{}, classify(ctx, op, ref, err)
+		return Answer{}, err
 	}
 	a, err := readAnswer(r, byteRange != "")
 	if err != nil {
@@ -73,7 +66,15 @@ func (h *heads) ask(ctx context.Context, op string, ref object.Ref, byteRange st
 	return a, nil
 }
 
-// reply is an answer to a HEAD as it came.
+// message is a request for one object.
+type message struct {
+	op, method string
+	ref        object.Ref
+	byteRange  string // "": all
+	ifMatch    string // ETag, "": any
+}
+
+// reply is an answer as it came.
 type reply struct {
 	status  int
 	header  http.Header
@@ -81,24 +82,44 @@ type reply struct {
 	latency time.Duration
 }
 
+// exchange sends m, and once more when it was refused for the time that it was
+// signed with.
+func (h *heads) exchange(ctx context.Context, m message) (reply, error) {
+	if err := object.CheckKey(m.ref.Key); err != nil { // without a key it would be about the bucket
+		return reply{}, &outcome.Error{Op: m.op, Ref: m.ref, Class: outcome.Permanent, Reason: outcome.Malformed, Err: err}
+	}
+	signed := h.clock.now()
+	r, err := h.send(ctx, m, signed)
+	if err == nil && r.status == http.StatusForbidden && h.clock.corrects(signed, r.header.Get("Date")) {
+		r, err = h.send(ctx, m, h.clock.now())
+	}
+	if err != nil {
+		return reply{}, classify(ctx, m.op, m.ref, err)
+	}
+	return r, nil
+}
+
 // send signs and sends one request.
-func (h *heads) send(ctx context.Context, ref object.Ref, byteRange string, at time.Time) (reply, error) {
+func (h *heads) send(ctx context.Context, m message, at time.Time) (reply, error) {
 	creds, err := h.credentials.Retrieve(ctx)
 	if err != nil {
 		return reply{}, err
 	}
-	host := ref.Bucket + "." + h.endpoint.Host
+	host := m.ref.Bucket + "." + h.endpoint.Host
 	r := (&http.Request{
-		Method: http.MethodHead, Host: host,
+		Method: m.method, Host: host,
 		URL: &url.URL{
 			Scheme: h.endpoint.Scheme, Host: host,
-			Path: "/" + ref.Key, RawPath: "/" + httpbinding.EscapePath(ref.Key, false),
+			Path: "/" + m.ref.Key, RawPath: "/" + httpbinding.EscapePath(m.ref.Key, false),
 		},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"User-Agent": {"prestage"}, "X-Amz-Content-Sha256": {hashOfNothing}},
 	}).WithContext(ctx)
-	if byteRange != "" {
-		r.Header["Range"] = []string{byteRange}
+	if m.byteRange != "" {
+		r.Header["Range"] = []string{m.byteRange}
+	}
+	if m.ifMatch != "" {
+		r.Header["If-Match"] = []string{`"` + m.ifMatch + `"`}
 	}
 	if err := h.signer.SignHTTP(ctx, creds, r, hashOfNothing, "s3", h.region, at); err != nil {
 		return reply{}, err
@@ -109,5 +130,9 @@ func (h *heads) send(ctx context.Context, ref object.Ref, byteRange string, at t
 		return reply{}, err
 	}
 	defer resp.Body.Close()
-	return reply{status: resp.StatusCode, header: resp.Header, length: resp.ContentLength, latency: time.Since(start)}, nil
+	out := reply{status: resp.StatusCode, header: resp.Header, length: resp.ContentLength, latency: time.Since(start)}
+	if m.method != http.MethodHead { // a body that is read leaves the connection to others
+		_, _ = io.CopyN(io.Discard, resp.Body, maxProbed)
+	}
+	return out, nil
 }

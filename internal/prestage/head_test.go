@@ -20,9 +20,9 @@ import (
 	"github.com/prestage/prestage/internal/outcome"
 )
 
-// TestHeadsAreSignedAsTheyAreSent has the signatures verified by a store.
-func TestHeadsAreSignedAsTheyAreSent(t *testing.T) {
-	t.Parallel()
+// newStrictWire is newWire to an emulator whose store verifies signatures.
+func newStrictWire(t *testing.T) (*S3, *lotasim.Sim, *lotasim.Catalogue) {
+	t.Helper()
 	store := lotasim.NewCatalogue(lotasim.CatalogueOptions{
 		Region: "US-EAST-04A", StrictRegion: true,
 		Credentials: []lotasim.Credential{{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: secretKey}},
@@ -32,7 +32,13 @@ func TestHeadsAreSignedAsTheyAreSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(sim.Close)
-	s := newWire(t, sim.LOTA().ServeHTTP)
+	return newWire(t, sim.LOTA().ServeHTTP), sim, store
+}
+
+// TestHeadsAreSignedAsTheyAreSent has the signatures verified by a store.
+func TestHeadsAreSignedAsTheyAreSent(t *testing.T) {
+	t.Parallel()
+	s, sim, store := newStrictWire(t)
 	for _, key := range []string{
 		"plain", "a/../b//c", "./x", "100%/%2F", "a+b c", "a%2Bb", "line\nbreak\ttab", "größe/模型/🙂", "?x=1&y#z", "/leading", "trailing/",
 		"~!$'()*,;:@=[]{}|^`\"<>\\", " a / b ", "two  spaces", "X-Amz-Date: no", strings.Repeat("x", object.MaxKeyBytes),

@@ -16,6 +16,7 @@ type Metrics struct {
 	inFlight    prometheus.Gauge
 	limit       prometheus.Gauge
 	endpoint    prometheus.Gauge
+	tells       prometheus.Gauge
 }
 
 // NewMetrics registers the metrics with reg. It panics when they are there
@@ -52,13 +53,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "prestage_endpoint_up",
 			Help: "1 while the LOTA endpoint can be dialled, else 0.",
 		}),
+		tells: f.NewGauge(prometheus.GaugeOpts{
+			Name: "prestage_confirm_discriminates",
+			Help: "1 while this endpoint lets fills be known as synchronous or verified. PRESTAGE_CONFIRM=response claims neither: 0.",
+		}),
 	}
 }
 
-func (m *Metrics) endpointUp(up bool) {
-	if up {
-		m.endpoint.Set(1)
+func (m *Metrics) endpointUp(up bool) { set(m.endpoint, up) }
+
+// EndpointTells says whether the endpoint lets us know more than that a fill was
+// accepted.
+func (m *Metrics) EndpointTells(tells bool) { set(m.tells, tells) }
+
+func set(g prometheus.Gauge, on bool) {
+	if on {
+		g.Set(1)
 		return
 	}
-	m.endpoint.Set(0)
+	g.Set(0)
 }

@@ -27,6 +27,8 @@ type Progress struct {
 	// short says that the objects had fewer bytes than the event announces. Then
 	// what was filled may not be what was meant.
 	short bool
+
+	confirmation
 }
 
 // NewProgress returns an empty memory.
@@ -67,13 +69,14 @@ func (p *Progress) end() {
 func (p *Progress) filled(h uint64) (outcome.Verdict, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.verdict, p.objects.get(h)&filled != 0
+	return p.verdict, p.objects.get(h)&filled != 0 && !p.again[h]
 }
 
 // fill remembers a fill of an object of which the plan said size.
 func (p *Progress) fill(h uint64, size int64, f fill) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	delete(p.again, h)
 	if !p.remember(h, filled|told) {
 		return
 	}

@@ -141,6 +141,33 @@ func (t *tally) problem(ref object.Ref, err *outcome.Error) {
 	p.RetryAfter = max(p.RetryAfter, err.RetryAfter)
 }
 
+// confirm folds the verdict of the objects that a confirmation is about into the
+// event's.
+func (t *tally) confirm(v outcome.Verdict, c Confirmed) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report.Verdict = outcome.Weaker(t.report.Verdict, v)
+	if c.Sampled > 0 {
+		t.report.Confirmed = &c
+	}
+}
+
+// unconfirm counts an object as failed that was added as filled, or as warm.
+func (t *tally) unconfirm(ref object.Ref, bytes int64, warm bool, err *outcome.Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := &t.report
+	if warm {
+		r.Objects.AlreadyWarm--
+	} else {
+		r.Objects.Filled--
+	}
+	r.Objects.Failed++
+	r.Bytes -= max(bytes, 0)
+	t.metrics.failed.Inc()
+	t.problem(ref, err)
+}
+
 // done returns the Report. Problems are in the order of their classes, so that
 // equal events give equal reports.
 func (t *tally) done() Report {

@@ -51,7 +51,9 @@ type Report struct {
 	// small however many objects failed.
 	Problems []Problem
 	Failures []Failure // at most MaxFailures, for the receipt
-	Busy     []Busy    // at most MaxFailures
+	// Confirmed is nil where reads have shown nothing.
+	Confirmed *Confirmed
+	Busy      []Busy // at most MaxFailures
 }
 
 // Counts is how many objects fared how. Total is their sum.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prestage/prestage/internal/confirm"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -26,19 +27,24 @@ type Warmer struct {
 	ttl         time.Duration
 	fillTimeout time.Duration
 	dryRun      bool
+	confirmer   *confirm.Confirmer // nil: a 2xx will do
+	reader      Reader             // for it
 	metrics     *Metrics
 	log         *slog.Logger
 }
 
-// WarmerConfig is what a Warmer needs; all of it is required.
+// WarmerConfig is what a Warmer needs; all of it is required, but for what
+// confirms fills.
 type WarmerConfig struct {
 	Store       Filler
 	Planner     *Planner
 	Guard       *Guard // the planner's
 	Ledger      dedupe.Ledger
 	TTL         time.Duration // how long a record counts as warm
-	FillTimeout time.Duration // the longest one fill may take
+	FillTimeout time.Duration // the longest one fill may take, its confirmation included
 	DryRun      bool          // plain HEADs instead of fills, which end as skipped: dry_run
+	Confirmer   *confirm.Confirmer
+	Reader      Reader // with Confirmer
 	Metrics     *Metrics
 	Log         *slog.Logger
 }
@@ -48,6 +54,8 @@ func NewWarmer(c WarmerConfig) (*Warmer, error) {
 	switch {
 	case c.Store == nil, c.Planner == nil, c.Guard == nil, c.Ledger == nil, c.Metrics == nil, c.Log == nil:
 		return nil, errors.New("warmer: a dependency is missing")
+	case c.Confirmer != nil && c.Reader == nil:
+		return nil, errors.New("warmer: a reader is missing")
 	case c.TTL <= 0, c.FillTimeout <= 0:
 		return nil, errors.New("warmer: TTL and fill time-out must be positive")
 	}
@@ -57,7 +65,7 @@ func NewWarmer(c WarmerConfig) (*Warmer, error) {
 	c.Metrics.limit.Set(float64(c.Guard.limiter.Limit()))
 	return &Warmer{
 		store: c.Store, planner: c.Planner, guard: c.Guard, ledger: c.Ledger,
-		ttl: c.TTL, fillTimeout: c.FillTimeout, dryRun: c.DryRun, metrics: c.Metrics, log: c.Log,
+		ttl: c.TTL, fillTimeout: c.FillTimeout, dryRun: c.DryRun, confirmer: c.Confirmer, reader: c.Reader, metrics: c.Metrics, log: c.Log,
 	}, nil
 }
 
@@ -77,11 +85,15 @@ func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) R
 		crew:  newCrew(w),
 		tally: tally{metrics: w.metrics, endpoint: w.guard.endpoint},
 	}
+	if w.confirmer != nil {
+		e.sample = w.confirmer.NewSample()
+	}
 	e.earlier, e.recheck = done.begin(w.planner.room)
 	defer done.end()
 	if err := e.passes(ctx, start, begin); err != nil {
 		e.tally.fail(err)
 	}
+	e.confirm(ctx, start)
 	e.puts.Wait()
 	return e.tally.done()
 }
@@ -100,6 +112,8 @@ type event struct {
 	work  sync.WaitGroup // they
 	puts  sync.WaitGroup // ledger writes that are not confirmed
 	tally tally
+
+	sample *confirm.Sample // of what was filled; nil where a 2xx will do
 }
 
 // passes walks the plan, and again as long as a prefix that is not said to be
