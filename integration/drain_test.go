@@ -91,8 +91,8 @@ func TestSecondSignal(t *testing.T) {
 		return nil
 	})
 	p.signal(t, syscall.SIGTERM)
-	if code := p.wait(t); code == 0 {
-		t.Error("exit code 0, but the drain was cut short")
+	if code := p.wait(t); code != 1 {
+		t.Errorf("exit code %d, want 1: the drain was cut short", code)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -19,6 +20,25 @@ type devCmd struct {
 	PrimaryPort int    `name:"primary-port" help:"Port of the primary endpoint, likewise."`
 	SimPort     int    `name:"sim-port" help:"Port of the emulator's admin listener, likewise."`
 	AdminPort   int    `name:"admin-port" help:"Port of the daemon's admin listener, likewise."`
+}
+
+// Validate says which port is none.
+func (d devCmd) Validate() error {
+	for _, p := range []struct {
+		flag string
+		port int
+	}{
+		{"--nats-port", d.NATSPort},
+		{"--lota-port", d.LOTAPort},
+		{"--primary-port", d.PrimaryPort},
+		{"--sim-port", d.SimPort},
+		{"--admin-port", d.AdminPort},
+	} {
+		if p.port < 0 || p.port > 65535 {
+			return fmt.Errorf("%s=%d: want 0 to 65535", p.flag, p.port)
+		}
+	}
+	return nil
 }
 
 // Run shows the proof and stays up.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 
+	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/doctor"
 	"github.com/prestage/prestage/internal/object"
 )
@@ -24,6 +25,9 @@ func (c doctorCmd) Run(ctx context.Context, w world) error {
 	target, err := c.target()
 	if err != nil {
 		return &exitError{exitUsage, err}
+	}
+	if err := app.NotYet(w.environ); err != nil { // run would not start
+		return err
 	}
 	cfg, err := w.config()
 	if err != nil {

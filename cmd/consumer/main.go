@@ -9,11 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -77,7 +74,7 @@ func run(args []string, w world) int {
 		kong.Description("Keeps CoreWeave's LOTA cache warm: events in, cache filled, then acked. Settings come from the environment, see the README."),
 		kong.Writers(w.stdout, w.stderr),
 		kong.Exit(func(int) { exited = true }), // after --help and --version
-		kong.Vars{"version": version()},
+		kong.Vars{"version": build().String()},
 	)
 	if err != nil {
 		fmt.Fprintf(w.stderr, "prestage: %v\n", err)
@@ -91,12 +88,8 @@ func run(args []string, w world) int {
 		return w.exit(&exitError{exitUsage, err})
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal(w.stderr, os.Exit)
 	defer stop()
-	// From the first signal on the default holds again: a second one ends the
-	// program at once.
-	context.AfterFunc(ctx, stop)
-
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return w.exit(parsed.Run(w))
 }
@@ -143,12 +136,4 @@ func isTerminal(w any) bool {
 	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
 }

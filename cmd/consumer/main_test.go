@@ -56,7 +56,7 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("%q: %d, %q, %q", args, code, stdout, stderr)
 		}
 	}
-	if _, stdout, _ := program(nil, "--version"); strings.TrimSpace(stdout) != version() || strings.Count(stdout, "\n") != 1 {
+	if _, stdout, _ := program(nil, "--version"); strings.TrimSpace(stdout) != build().String() || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("--version: %q", stdout)
 	}
 	_, stdout, _ := program(nil, "--help")
@@ -93,6 +93,33 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"run"}, []string{"LOTA_ENDPOINT=https://cwobject.com"}, `LOTA_ENDPOINT="https://cwobject.com": the primary endpoint`},
 		{nil, []string{"LOTA_ENDPOINT=http://s3.test"}, `LOTA_ENDPOINT="http://s3.test": not known to be LOTA`},
 		{nil, []string{"PRESTAGE_DRY_RUN=yes"}, `PRESTAGE_DRY_RUN="yes": want true or false`},
+		{nil, []string{"PRESTAGE_RULES=r"}, "PRESTAGE_RULES"},
+		{[]string{"doctor"}, []string{"PRESTAGE_RULES=r"}, "PRESTAGE_RULES"},
+		{[]string{"warm", "s3://ckpt/a"}, []string{"PRESTAGE_RULES=r"}, "PRESTAGE_RULES"},
+		{[]string{"plan", "s3://ckpt/a"}, []string{"PRESTAGE_RULES=r"}, "PRESTAGE_RULES"},
+		{[]string{"publish", "s3://ckpt/a"}, []string{"NATS_CA=/no/such"}, `NATS_CA="/no/such": want`},
+		{[]string{"doctor"}, []string{"NATS_CREDS=/dev/null"}, `NATS_CREDS="/dev/null": want`},
+		{nil, []string{"PRESTAGE_BUCKETS="}, "PRESTAGE_BUCKETS: set but empty"},
+		{[]string{"warm"}, nil, "uri"},
+		{[]string{"plan"}, nil, "uri"},
+		{[]string{"warm", "s3://ckpt/a", "--output", "yaml"}, nil, "--output"},
+		{[]string{"plan", "s3://ckpt/a", "--output", "yaml"}, nil, "--output"},
+		{[]string{"doctor", "--output", "yaml"}, nil, "--output"},
+		{[]string{"doctor", "--bucket", "ckpt", "--uri", "s3://ckpt/a"}, nil, "--bucket"},
+		{[]string{"doctor", "--bucket", "NoBucket"}, nil, "NoBucket"},
+		{[]string{"doctor", "--uri", "ckpt"}, nil, "not an object URI"},
+		{[]string{"dev", "more"}, nil, "more"},
+		{[]string{"dev", "--nats-port", "70000"}, nil, "--nats-port"},
+		{[]string{"dev", "--sim-port", "-1"}, nil, "--sim-port"},
+		{[]string{"lotasim", "--nodes", "0"}, nil, "0 nodes"},
+		{[]string{"lotasim", "--drop", "2"}, nil, "drop"},
+		{[]string{"lotasim", "--get-during-fill", "x"}, nil, "--get-during-fill"},
+		{[]string{"lotasim", "--lota-addr", "9000"}, nil, "--lota-addr"},
+		{[]string{"lotasim", "--admin-addr", "127.0.0.1:x"}, nil, "--admin-addr"},
+		{[]string{"lotasim", "--second-lota-addr", "x"}, nil, "--second-lota-addr"},
+		{[]string{"lotasim", "--bucket", "A_B"}, nil, "A_B"},
+		{[]string{"lotasim", "--access-key", ""}, nil, "--access-key"},
+		{[]string{"lotasim", "more"}, nil, "more"},
 		{nil, []string{"PRESTAGE_GATEWAY_TOKENS=hush"}, "PRESTAGE_GATEWAY_TOKENS: not in this version"},
 		{nil, []string{"PRESTAGE_CONCURRENCY=many"}, `PRESTAGE_CONCURRENCY="many": want a whole number`},
 	} {
@@ -222,6 +249,15 @@ func TestPublish(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &sent); err != nil || code != exitDone || sent.ID != "mine" || sent.Seq != 6 || !sent.Duplicate {
 		t.Errorf("again: exit %d, %s, %v", code, stdout, err)
 	}
+	code, stdout, _ = program(environ, "publish", "s3://ckpt/a", "--id", "mine", "--source", "/me")
+	if code != exitDone || stdout != "already in the stream: mine is EVENTS/6\n" {
+		t.Errorf("again: exit %d, %q", code, stdout)
+	}
+	// What is the daemon's, or everybody's, is no business of publish.
+	others := append([]string{"PRESTAGE_RULES=r", "MLFLOW_TRACKING_URI=http://mlflow", "OTEL_EXPORTER_OTLP_ENDPOINT=http://otel"}, environ...)
+	if code, _, stderr := program(others, "publish", "s3://ckpt/a"); code != exitDone || stderr != "" {
+		t.Errorf("others' settings: exit %d, %q", code, stderr)
+	}
 	// A list with spaces, as people write it.
 	if code, stdout, stderr := program(append(environ, "PRESTAGE_CHECKPOINT_SUBJECTS= events.x , events.y"), "publish", "s3://ckpt/a"); code != exitDone {
 		t.Errorf("spaces: exit %d, %q, %q", code, stdout, stderr)
@@ -288,8 +324,12 @@ func TestPublishWaits(t *testing.T) {
 		{"skipped", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Skipped, Reason: outcome.TooSmall}, exitDone, "skipped: too_small\n", ""},
 		{"dead", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.DeadLettered, Reason: outcome.NotFound, Error: "no such key"}, exitFailed, "", "dead-lettered as not_found: no such key"},
 		{"pending", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending, Error: "no luck yet"}, exitTimeout, "", `not warm after 200ms; last error: "no luck yet"`},
+		{"busy", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending}, exitTimeout, "", `not warm after 200ms; it is being worked on`},
+		{"none", consumer.Receipt{}, exitTimeout, "", `stored none as EVENTS/6, not warm after 200ms; it has no receipt yet: does prestage run for the cluster "default"`},
 	} {
-		receipt(tt.name, uint64(i+1), tt.receipt) // it is there already, which a fast daemon does too
+		if tt.receipt.Outcome != "" {
+			receipt(tt.name, uint64(i+1), tt.receipt) // it is there already, which a fast daemon does too
+		}
 		timeout := "20s"
 		if tt.code == exitTimeout {
 			timeout = "200ms"

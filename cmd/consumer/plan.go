@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
@@ -26,6 +27,9 @@ func (p planCmd) Run(ctx context.Context, w world) error {
 	requests, err := p.requests(w.stdin)
 	if err != nil {
 		return &exitError{exitUsage, err}
+	}
+	if err := app.NotYet(w.environ, "PRESTAGE_RULES"); err != nil {
+		return err
 	}
 	cfg, err := w.config()
 	if err != nil {

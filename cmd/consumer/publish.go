@@ -42,7 +42,7 @@ const sendTimeout = 10 * time.Second
 
 // Run publishes, and waits if asked to.
 func (p publishCmd) Run(ctx context.Context, w world) error {
-	c, err := app.ParseConfig(w.environ)
+	c, err := w.config()
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,30 @@ func (p publishCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	if !p.Wait {
-		return p.print(w, sent, fmt.Sprintf("stored %s as %s/%d", sent.ID, sent.Stream, sent.Seq))
+		return p.print(w, sent, told(sent))
 	}
 	return p.await(ctx, w, js, c.Cluster, sent)
+}
+
+// told says where an event is in the stream. A duplicate was there before, and
+// nothing has been added.
+func told(s publish.Sent) string {
+	if s.Duplicate {
+		return fmt.Sprintf("already in the stream: %s is %s/%d", s.ID, s.Stream, s.Seq)
+	}
+	return fmt.Sprintf("stored %s as %s/%d", s.ID, s.Stream, s.Seq)
+}
+
+// soFar says what is known of an event that has not ended.
+func soFar(r consumer.Receipt, cluster string) string {
+	switch {
+	case r.Outcome == "":
+		return fmt.Sprintf("it has no receipt yet: does prestage run for the cluster %q (PRESTAGE_CLUSTER), and is it ready?", cluster)
+	case r.Error == "":
+		return "it is being worked on, without an error"
+	default:
+		return fmt.Sprintf("last error: %q", r.Error)
+	}
 }
 
 func (p publishCmd) event(c app.Config) (e publish.Event, subject string, err error) {
@@ -120,12 +141,12 @@ func (p publishCmd) await(ctx context.Context, w world, js jetstream.JetStream, 
 	defer cancel()
 	kv, err := js.KeyValue(ctx, app.ReceiptsBucket)
 	if err != nil {
-		return fmt.Errorf("stored as %s/%d, but there are no receipts to wait for, does prestage run?: %w", sent.Stream, sent.Seq, err)
+		return fmt.Errorf("%s, but there are no receipts to wait for, does prestage run?: %w", told(sent), err)
 	}
 	r, err := publish.Await(ctx, kv, cluster, sent)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return &exitError{exitTimeout, fmt.Errorf("stored as %s/%d, not warm after %s; last error: %q", sent.Stream, sent.Seq, p.Timeout, r.Error)}
+		return &exitError{exitTimeout, fmt.Errorf("%s, not warm after %s; %s", told(sent), p.Timeout, soFar(r, cluster))}
 	case err != nil:
 		return err
 	case r.Outcome == consumer.DeadLettered:

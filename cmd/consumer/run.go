@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,9 +16,16 @@ type runCmd struct{}
 
 // Run works until a signal, then drains.
 func (runCmd) Run(ctx context.Context, w world) error {
-	c, err := app.ParseConfig(w.environ)
+	if err := app.NotYet(w.environ); err != nil {
+		return err
+	}
+	c, err := w.config()
 	if err != nil {
 		return err
+	}
+	log := w.logger(c)
+	if ignored := app.Ignored(w.environ); len(ignored) > 0 {
+		log.LogAttrs(ctx, slog.LevelWarn, "settings without effect in this version", slog.Any("names", ignored))
 	}
 	aws, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
@@ -25,7 +33,7 @@ func (runCmd) Run(ctx context.Context, w world) error {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a, err := app.New(ctx, c, app.Deps{Log: w.logger(c), Registry: reg, AWS: aws})
+	a, err := app.New(ctx, c, app.Deps{Log: log, Registry: reg, AWS: aws, Build: build()})
 	if err != nil {
 		return err
 	}

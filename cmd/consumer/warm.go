@@ -50,6 +50,9 @@ func (c warmCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
+	if err := app.NotYet(w.environ, "PRESTAGE_RULES"); err != nil {
+		return err
+	}
 	cfg, err := w.config()
 	if err != nil {
 		return err

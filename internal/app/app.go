@@ -26,7 +26,8 @@ type Deps struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 	// AWS carries region and credentials; its HTTP client is not used for LOTA.
-	AWS aws.Config
+	AWS   aws.Config
+	Build Build
 }
 
 // App is the daemon.
@@ -91,6 +92,14 @@ func (a *App) Run(ctx context.Context) error {
 	group, fetch := errgroup.WithContext(ctx)
 	group.Go(a.admin.serve)
 	group.Go(func() error {
+		tellWhyNot(a.cfg, nc, a.deps.Log)
+		return nil
+	})
+	group.Go(func() error {
+		warnOfNoIdentity(fetch, a.deps.AWS.Credentials, a.deps.Log)
+		return nil
+	})
+	group.Go(func() error {
 		select {
 		case <-fetch.Done():
 			return nil
@@ -128,7 +137,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 		names = append(names, l.name)
 	}
 	metrics := consumer.NewMetrics(reg, names...)
-	registerInfo(reg)
+	registerInfo(reg, a.deps.Build)
 	dropped := promauto.With(reg).NewCounter(prometheus.CounterOpts{
 		Name: "prestage_ledger_writes_dropped_total",
 		Help: "Records of fills for which the ledger's bucket had no room; each may cost one more HEAD.",
@@ -210,9 +219,10 @@ func (a *App) provision(ctx context.Context, js jetstream.JetStream) (*resources
 		backoff.WithInitialInterval(200*time.Millisecond),
 		backoff.WithMaxInterval(5*time.Second),
 		backoff.WithMaxElapsedTime(0))
+	p := a.provisioner(js)
 	var res *resources
 	err := backoff.RetryNotify(func() error {
-		p := a.provisioner(js)
+		p.clustered = js.Conn().ConnectedClusterName() != "" // known once there is a connection
 		try, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
 		var err error
@@ -232,16 +242,6 @@ func (a *App) provision(ctx context.Context, js jetstream.JetStream) (*resources
 
 func (a *App) provisioner(js jetstream.JetStream) *provisioner {
 	return &provisioner{cfg: a.cfg, js: js, clustered: js.Conn().ConnectedClusterName() != "", log: a.deps.Log}
-}
-
-// hopeless says that a person has to change something: the set-up breaks a
-// promise, or the server understood and refused.
-func hopeless(err error) bool {
-	if errors.Is(err, errSetup) {
-		return true
-	}
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.Code >= 400 && api.Code < 500
 }
 
 // DrainContext outlives fetch by timeout, then ends.

@@ -370,14 +370,6 @@ func TestDial(t *testing.T) {
 	}
 }
 
-func TestConnectNKey(t *testing.T) {
-	t.Parallel()
-	var setting *SettingError
-	if _, err := Dial(parse(t, "NATS_NKEY=config.go")); !errors.As(err, &setting) || setting.Name != "NATS_NKEY" {
-		t.Errorf("a file that holds no seed: %v", err)
-	}
-}
-
 func TestDrainContext(t *testing.T) {
 	t.Parallel()
 	for name, timeout := range map[string]time.Duration{"half a minute": 30 * time.Second, "at once": 0} {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,9 +36,11 @@ func TestParseConfigDefaults(t *testing.T) {
 	// An empty value is the default, as where a manifest leaves one out.
 	var empty []string
 	for _, s := range settings() {
-		empty = append(empty, s.name+"=")
+		if widening[s.name] == "" {
+			empty = append(empty, s.name+"=")
+		}
 	}
-	if diff := cmp.Diff(want, parse(t, append(empty, "PRESTAGE_DRY_RUN=", "PRESTAGE_RULES=")...)); diff != "" {
+	if diff := cmp.Diff(want, parse(t, empty...)); diff != "" {
 		t.Error(diff)
 	}
 	// What stands last counts, as for the C library; what is no setting does not.
@@ -50,13 +51,9 @@ func TestParseConfigDefaults(t *testing.T) {
 
 func TestParseConfigValues(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got := parse(t,
-		"NATS_URL=nats://u:p@a:4222, tls://b:4222,ws://c,wss://d:443", "NATS_CREDS="+file, "NATS_NKEY="+file,
-		"NATS_USER=u", "NATS_PASSWORD=p", "NATS_TOKEN=t", "NATS_CA="+file, "NATS_CERT="+file, "NATS_KEY="+file,
+	files := natsFiles(t)
+	got := parse(t, append(with(files, "", ""),
+		"NATS_URL=nats://u:p@a:4222, tls://b:4222,ws://c,wss://d:443", "NATS_USER=u", "NATS_PASSWORD=p", "NATS_TOKEN=t",
 		"LOTA_ENDPOINT=http://lota.test:9000", "LOTA_TRUST_ENDPOINT=true", "LOTA_DIAL=127.0.0.1:9000",
 		"PRESTAGE_CLUSTER=us-east-04a_X", "PRESTAGE_STREAM=E-1_x",
 		"PRESTAGE_MODEL_SUBJECTS=m.*.x, n", "PRESTAGE_CHECKPOINT_SUBJECTS=c.>",
@@ -64,11 +61,12 @@ func TestParseConfigValues(t *testing.T) {
 		"PRESTAGE_CONCURRENCY=10000", "PRESTAGE_MIN_BYTES=0", "PRESTAGE_CONFIRM=response",
 		"PRESTAGE_FILL_TIMEOUT=1s", "PRESTAGE_ACK_WAIT=5s", "PRESTAGE_DRAIN_TIMEOUT=0s",
 		"PRESTAGE_MAX_ATTEMPTS=1", "PRESTAGE_GIVE_UP_AFTER=0s", "PRESTAGE_DEDUPE_TTL=1s", "PRESTAGE_SUPERSEDE=false",
-		"PRESTAGE_HTTP_ADDR=:0", "LOG_LEVEL=DEBUG", "LOG_FORMAT=json", "PRESTAGE_DRY_RUN=false", "PRESTAGE_GATEWAY_INSECURE=false",
-	)
+		"PRESTAGE_HTTP_ADDR=:0", "LOG_LEVEL=DEBUG", "LOG_FORMAT=json",
+	)...)
 	want := Config{
 		NATSURL:   []string{"nats://u:p@a:4222", "tls://b:4222", "ws://c", "wss://d:443"},
-		NATSCreds: file, NATSNKey: file, NATSUser: "u", NATSPassword: "p", NATSToken: "t", NATSCA: file, NATSCert: file, NATSKey: file,
+		NATSCreds: files["NATS_CREDS"], NATSNKey: files["NATS_NKEY"], NATSUser: "u", NATSPassword: "p", NATSToken: "t",
+		NATSCA: files["NATS_CA"], NATSCert: files["NATS_CERT"], NATSKey: files["NATS_KEY"],
 		LOTAEndpoint: "http://lota.test:9000", LOTATrustEndpoint: true, LOTADial: "127.0.0.1:9000",
 		Cluster: "us-east-04a_X", Stream: "E-1_x",
 		ModelSubjects: []string{"m.*.x", "n"}, CheckpointSubjects: []string{"c.>"},
@@ -96,9 +94,6 @@ func TestParseConfigRefuses(t *testing.T) {
 		"NATS_URL=http://u:hush@a":                natsURL,
 		"NATS_URL=nats://u:hush@a,":               natsURL,
 		"NATS_URL=nats://u:hush@a:port":           natsURL,
-		"NATS_CREDS=/no/such":                     `NATS_CREDS="/no/such": want the path of a readable file`,
-		"NATS_NKEY=/no/such":                      `NATS_NKEY="/no/such": want the path of a readable file`,
-		"NATS_CA=/no/such":                        `NATS_CA="/no/such": want the path of a readable file`,
 		"NATS_CERT=config.go":                     `NATS_CERT="config.go": NATS_CERT and NATS_KEY go together`,
 		"NATS_KEY=config.go":                      `NATS_CERT: NATS_CERT and NATS_KEY go together`,
 		"LOTA_TRUST_ENDPOINT=yes":                 `LOTA_TRUST_ENDPOINT="yes": want true or false`,
@@ -120,6 +115,11 @@ func TestParseConfigRefuses(t *testing.T) {
 		"PRESTAGE_REPLICAS=three":                 `PRESTAGE_REPLICAS="three": want a whole number`,
 		"PRESTAGE_REPLICAS=6":                     `PRESTAGE_REPLICAS="6": want 0 to 5`,
 		"PRESTAGE_REPLICAS=-1":                    `PRESTAGE_REPLICAS="-1": want 0 to 5`,
+		"PRESTAGE_BUCKETS=":                       "PRESTAGE_BUCKETS: set but empty; want globs of the buckets that may be touched, such as ckpt-*,models, or * for all",
+		"PRESTAGE_BUCKETS= \t":                    "PRESTAGE_BUCKETS: set but empty; want globs of the buckets that may be touched, such as ckpt-*,models, or * for all",
+		"PRESTAGE_CLUSTER=":                       "PRESTAGE_CLUSTER: set but empty; want the cluster's name; clusters with one name share each other's events, and each warms a part of them",
+		"PRESTAGE_BUCKETS=a,s3://ckpt":            `PRESTAGE_BUCKETS="a,s3://ckpt": bucket pattern "s3://ckpt" matches no bucket, a name has only a-z, 0-9 and -: want something like "ckpt-*", no URI`,
+		"PRESTAGE_BUCKETS=ckpt/":                  `PRESTAGE_BUCKETS="ckpt/": bucket pattern "ckpt/" matches no bucket, a name has only a-z, 0-9 and -: want something like "ckpt-*", no URI`,
 		"PRESTAGE_BUCKETS=a,[":                    `PRESTAGE_BUCKETS="a,[": bucket pattern "[" is not a glob: want something like "ckpt-*"`,
 		"PRESTAGE_CONCURRENCY=0":                  `PRESTAGE_CONCURRENCY="0": want 1 to 10000`,
 		"PRESTAGE_CONCURRENCY=10001":              `PRESTAGE_CONCURRENCY="10001": want 1 to 10000`,
@@ -232,12 +232,12 @@ func TestLOTAEndpoint(t *testing.T) {
 // default.
 var contract = []struct{ name, value string }{
 	{"NATS_URL", "nats://b"},
-	{"NATS_CREDS", "config.go"},
-	{"NATS_NKEY", "config.go"},
+	{"NATS_CREDS", "a file"},
+	{"NATS_NKEY", "a file"},
 	{"NATS_USER", "u"},
 	{"NATS_PASSWORD", "hush"},
 	{"NATS_TOKEN", "hush"},
-	{"NATS_CA", "config.go"},
+	{"NATS_CA", "a file"},
 	{"NATS_CERT", ""},
 	{"NATS_KEY", ""},
 	{"LOTA_ENDPOINT", "http://cwlota.com:80"},
@@ -283,7 +283,7 @@ var contract = []struct{ name, value string }{
 }
 
 // TestContractVariables: a variable that users may know is read, or it stops
-// the program. None is ignored.
+// the daemon, or is warned of. None is ignored.
 func TestContractVariables(t *testing.T) {
 	t.Parallel()
 	fields := map[string]bool{}
@@ -293,14 +293,29 @@ func TestContractVariables(t *testing.T) {
 	for _, v := range contract {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			isField, isLater := fields[v.name], slices.Contains(laterNames(), v.name)
-			if isField == isLater {
-				t.Fatalf("a setting: %v, of a later version: %v", isField, isLater)
+			_, isLater := later[v.name]
+			isShared := slices.Contains(shared, v.name)
+			if n := count(fields[v.name], isLater, isShared); n != 1 {
+				t.Fatalf("a setting: %v, of a later version: %v, not ours: %v", fields[v.name], isLater, isShared)
 			}
 			if v.value == "" { // only with another one
 				return
 			}
-			c, err := ParseConfig([]string{v.name + "=" + v.value})
+			if v.value == "a file" {
+				v.value = natsFiles(t)[v.name]
+			}
+			environ := []string{v.name + "=" + v.value}
+			c, err := ParseConfig(environ)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case fields[v.name] == cmp.Equal(c, parse(t)):
+				t.Errorf("it changes something: %v", !fields[v.name])
+			}
+			if warned := slices.Equal(Ignored(environ), []string{v.name}); warned != isShared {
+				t.Errorf("ignored: %q", Ignored(environ))
+			}
+			err = NotYet(environ)
 			switch {
 			case isLater && v.value == "true": // the value of a switch is no secret
 				refused(t, err, v.name+`="true": not in this version; unset it`)
@@ -308,8 +323,6 @@ func TestContractVariables(t *testing.T) {
 				refused(t, err, v.name+": not in this version; unset it")
 			case err != nil:
 				t.Error(err)
-			case cmp.Equal(c, parse(t)):
-				t.Error("it changes nothing")
 			}
 		})
 	}
@@ -320,12 +333,36 @@ func TestContractVariables(t *testing.T) {
 	}
 }
 
-func laterNames() []string {
-	var out []string
-	for name := range later {
-		out = append(out, name)
+func count(conditions ...bool) (n int) {
+	for _, c := range conditions {
+		if c {
+			n++
+		}
 	}
-	return out
+	return n
+}
+
+func TestNotYet(t *testing.T) {
+	t.Parallel()
+	for _, off := range []string{"", "0", "f", "F", "FALSE", "False", "false"} {
+		if c := parse(t, "PRESTAGE_DRY_RUN="+off); c.DryRun {
+			t.Errorf("%q is a dry run", off)
+		}
+		if err := NotYet([]string{"PRESTAGE_GATEWAY_INSECURE=" + off, "PRESTAGE_RULES="}); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, on := range []string{"1", "t", "TRUE", "true"} {
+		refused(t, NotYet([]string{"PRESTAGE_GATEWAY_INSECURE=" + on}), fmt.Sprintf("PRESTAGE_GATEWAY_INSECURE=%q: not in this version; unset it", on))
+	}
+	for _, neither := range []string{"no", "off", "2", " false"} {
+		refused(t, NotYet([]string{"PRESTAGE_GATEWAY_INSECURE=" + neither}), fmt.Sprintf("PRESTAGE_GATEWAY_INSECURE=%q: want true or false", neither))
+	}
+	both := []string{"PRESTAGE_RULES=r.yaml", "PRESTAGE_GATEWAY_INSECURE=true"}
+	refused(t, NotYet(both, "PRESTAGE_RULES"), "PRESTAGE_RULES: not in this version; unset it")
+	if err := NotYet(both, "PRESTAGE_GATEWAY_ADDR"); err != nil {
+		t.Errorf("not asked for: %v", err)
+	}
 }
 
 func TestSecretStaysSecret(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,46 +30,89 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("%s=%q: %s", e.Name, e.Value, e.Want)
 }
 
-// later are the settings of features that this version does not have. Set to
-// anything but the value given, they stop the program rather than be ignored.
-var later = map[string]string{
-	"PRESTAGE_RULES":                            "",
-	"PRESTAGE_GATEWAY_ADDR":                     "",
-	"PRESTAGE_GATEWAY_TOKENS":                   "",
-	"PRESTAGE_GATEWAY_TOKENS_FILE":              "",
-	"PRESTAGE_GATEWAY_MLFLOW_SECRETS":           "",
-	"PRESTAGE_GATEWAY_MLFLOW_SECRETS_FILE":      "",
-	"PRESTAGE_GATEWAY_WANDB_SECRETS":            "",
-	"PRESTAGE_GATEWAY_WANDB_SECRETS_FILE":       "",
-	"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS":      "",
-	"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS_FILE": "",
-	"PRESTAGE_GATEWAY_HARBOR_SECRETS":           "",
-	"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE":      "",
-	"PRESTAGE_GATEWAY_INSECURE":                 "false",
-	"MLFLOW_TRACKING_URI":                       "",
-	"MLFLOW_TRACKING_TOKEN":                     "",
-	"OTEL_EXPORTER_OTLP_ENDPOINT":               "",
+// later are the settings of features that this version does not have, and
+// whether each is a switch, of which off is fine.
+var later = map[string]bool{
+	"PRESTAGE_RULES":                            false,
+	"PRESTAGE_GATEWAY_ADDR":                     false,
+	"PRESTAGE_GATEWAY_TOKENS":                   false,
+	"PRESTAGE_GATEWAY_TOKENS_FILE":              false,
+	"PRESTAGE_GATEWAY_MLFLOW_SECRETS":           false,
+	"PRESTAGE_GATEWAY_MLFLOW_SECRETS_FILE":      false,
+	"PRESTAGE_GATEWAY_WANDB_SECRETS":            false,
+	"PRESTAGE_GATEWAY_WANDB_SECRETS_FILE":       false,
+	"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS":      false,
+	"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS_FILE": false,
+	"PRESTAGE_GATEWAY_HARBOR_SECRETS":           false,
+	"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE":      false,
+	"PRESTAGE_GATEWAY_INSECURE":                 true,
 }
 
-// ParseConfig reads the configuration from environ ("NAME=value" lines, as
-// os.Environ gives them) and checks all of it. An empty value is the default.
-// Errors are *SettingError.
-func ParseConfig(environ []string) (Config, error) {
+// shared are settings of later versions that are not prestage's own: platforms
+// give them to every program.
+var shared = []string{"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+
+// NotYet refuses those of the settings only (none: all) that this version does
+// not have, if environ has them: rules that are not understood would let fills
+// be sent that they exclude. A command asks for those that it would use.
+func NotYet(environ []string, only ...string) error {
+	vars := variables(environ)
+	for _, name := range slices.Sorted(maps.Keys(later)) {
+		v := vars[name]
+		if v == "" || (len(only) > 0 && !slices.Contains(only, name)) {
+			continue
+		}
+		if !later[name] { // the value may be secret
+			return &SettingError{Name: name, Want: "not in this version; unset it"}
+		}
+		on, err := strconv.ParseBool(v)
+		if err != nil {
+			return &SettingError{name, v, wantBool}
+		}
+		if on {
+			return &SettingError{name, v, "not in this version; unset it"}
+		}
+	}
+	return nil
+}
+
+// Ignored names the settings in environ that have no effect in this version,
+// and may be meant for others.
+func Ignored(environ []string) []string {
+	vars := variables(environ)
+	return slices.DeleteFunc(slices.Clone(shared), func(name string) bool { return vars[name] == "" })
+}
+
+// variables are the "NAME=value" lines of environ; the last one of a name
+// counts.
+func variables(environ []string) map[string]string {
 	vars := make(map[string]string, len(environ))
 	for _, line := range environ {
-		if name, value, ok := strings.Cut(line, "="); ok && value != "" {
+		if name, value, ok := strings.Cut(line, "="); ok {
 			vars[name] = value
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(later)) {
-		if v := vars[name]; v != "" && v != later[name] {
-			e := &SettingError{Name: name, Want: "not in this version; unset it"}
-			if later[name] != "" { // a switch; what the others hold may be secret
-				e.Value = v
-			}
-			return Config{}, e
+	return vars
+}
+
+// widening are the settings whose default reaches further than what somebody
+// who left the value empty, as a template does, can have meant.
+var widening = map[string]string{
+	"PRESTAGE_BUCKETS": "want globs of the buckets that may be touched, such as ckpt-*,models, or * for all",
+	"PRESTAGE_CLUSTER": "want the cluster's name; clusters with one name share each other's events, and each warms a part of them",
+}
+
+// ParseConfig reads the configuration from environ ("NAME=value" lines, as
+// os.Environ gives them) and checks all of it. An empty value is the default,
+// where that is safe. Errors are *SettingError.
+func ParseConfig(environ []string) (Config, error) {
+	vars := variables(environ)
+	for _, name := range slices.Sorted(maps.Keys(widening)) {
+		if v, set := vars[name]; set && strings.TrimSpace(v) == "" {
+			return Config{}, &SettingError{Name: name, Want: "set but empty; " + widening[name]}
 		}
 	}
+	maps.DeleteFunc(vars, func(_, value string) bool { return value == "" })
 	var c Config
 	if err := env.ParseWithOptions(&c, env.Options{Environment: vars}); err != nil {
 		return Config{}, settingError(err, vars)
@@ -103,6 +147,8 @@ func settingError(err error, vars map[string]string) error {
 	return &SettingError{Name: name, Value: vars[name], Want: wantOf(f.Type)}
 }
 
+const wantBool = "want true or false"
+
 func wantOf(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
@@ -112,7 +158,7 @@ func wantOf(t reflect.Type) string {
 	}
 	switch t.Kind() {
 	case reflect.Bool:
-		return "want true or false"
+		return wantBool
 	case reflect.Int, reflect.Int64:
 		return "want a whole number"
 	default:

@@ -55,7 +55,7 @@ func connect(c Config, name string, log *slog.Logger, closed chan<- error, more 
 	if c.NATSNKey != "" {
 		nkey, err := nats.NkeyOptionFromSeed(c.NATSNKey)
 		if err != nil {
-			return nil, &SettingError{"NATS_NKEY", c.NATSNKey, "want a file with an NKey seed"}
+			return nil, fmt.Errorf("NATS_NKEY: %w", err)
 		}
 		opts = append(opts, nkey)
 	}
@@ -76,6 +76,19 @@ func connect(c Config, name string, log *slog.Logger, closed chan<- error, more 
 		return nil, fmt.Errorf("connect to nats: %w", err)
 	}
 	return nc, nil
+}
+
+// tellWhyNot says why there is no connection yet: nc tries on without a word.
+func tellWhyNot(c Config, nc *nats.Conn, log *slog.Logger) {
+	if nc.IsConnected() {
+		return
+	}
+	probe, err := Dial(c, nats.Timeout(2*time.Second))
+	if err != nil {
+		log.Warn("no connection yet, trying on", slog.Any("error", err))
+		return
+	}
+	probe.Close()
 }
 
 // instanceName tells replicas apart in NATS and in logs.

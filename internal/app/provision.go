@@ -30,6 +30,10 @@ const (
 	ownerMetadata = "prestage" // marks a durable as made by this program
 )
 
+// placePatience is how long three replicas are insisted on where the cluster
+// has no place for them: a server may only be late, and one replica stays so.
+const placePatience = 2 * time.Minute
+
 // lane is what one durable is made from.
 type lane struct {
 	name     string
@@ -79,6 +83,8 @@ type provisioner struct {
 	js        jetstream.JetStream
 	clustered bool
 	log       *slog.Logger
+
+	crowded time.Time // since when the cluster has had no place for three; zero: it has, or was not asked
 }
 
 func (p *provisioner) ensure(ctx context.Context) (*resources, error) {
@@ -102,17 +108,49 @@ func (p *provisioner) ensure(ctx context.Context) (*resources, error) {
 	return &r, nil
 }
 
-// replicas are the counts to try: what was asked for, or three where the
-// cluster can and else one.
-func (p *provisioner) replicas() []int {
+// replicas is how many to ask for first: what was asked for, or three in a
+// cluster.
+func (p *provisioner) replicas() int {
 	switch {
 	case p.cfg.Replicas > 0:
-		return []int{p.cfg.Replicas}
+		return p.cfg.Replicas
 	case p.clustered:
-		return []int{3, 1}
+		return 3
 	default:
-		return []int{1}
+		return 1
 	}
+}
+
+// create calls f with the count of replicas. Where the count is ours to choose
+// and three cannot be had, it calls it again with one: at once when the server
+// is no cluster or the account may not, and when a cluster has had no place for
+// placePatience. It does so for no other refusal: nobody raises the count later.
+func (p *provisioner) create(ctx context.Context, what string, f func(replicas int) error) error {
+	n := p.replicas()
+	err := f(n)
+	if n > 1 && p.cfg.Replicas == 0 && p.never(err) {
+		p.log.LogAttrs(ctx, slog.LevelWarn, "the cluster has no place for three replicas, one must do: PRESTAGE_REPLICAS=3 would wait for it",
+			slog.String("what", what), slog.Any("error", err))
+		n = 1
+		err = f(n)
+	}
+	if err == nil {
+		p.log.LogAttrs(ctx, slog.LevelInfo, "created", slog.String("what", what), slog.Int("replicas", n))
+	}
+	return err
+}
+
+// never says that the count of replicas is what was refused, and for good as
+// far as one can see.
+func (p *provisioner) never(err error) bool {
+	if !refusedAs(err, codeNoPeers) {
+		p.crowded = time.Time{}
+		return refusedAs(err, codeReplicasNotSupported) || refusedAs(err, codeNoLimits)
+	}
+	if p.crowded.IsZero() {
+		p.crowded = time.Now()
+	}
+	return time.Since(p.crowded) >= placePatience
 }
 
 // stream returns the stream, created when it is missing. One that exists is
@@ -125,23 +163,15 @@ func (p *provisioner) stream(ctx context.Context, want jetstream.StreamConfig) (
 	if !p.cfg.Provision {
 		return nil, fmt.Errorf("%w: stream %s does not exist and PRESTAGE_PROVISION=false", errSetup, want.Name)
 	}
-	for _, n := range p.replicas() {
-		want.Replicas = n
+	err = p.create(ctx, "stream "+want.Name, func(replicas int) error {
+		want.Replicas = replicas
 		s, err = p.js.CreateStream(ctx, want)
-		if err == nil {
-			p.log.LogAttrs(ctx, slog.LevelInfo, "created stream", slog.String("stream", want.Name),
-				slog.Int("replicas", n), slog.Any("subjects", want.Subjects))
-			return s, nil
-		}
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was faster
-			s, err = p.js.Stream(ctx, want.Name)
-			return s, wrap("stream "+want.Name, err)
-		}
-		if !answered(err) {
-			break
-		}
+		return err
+	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was faster
+		s, err = p.js.Stream(ctx, want.Name)
 	}
-	return nil, wrap("create stream "+want.Name, err)
+	return s, wrap("create stream "+want.Name, err)
 }
 
 // bucket is stream for KV buckets.
@@ -153,29 +183,15 @@ func (p *provisioner) bucket(ctx context.Context, want jetstream.KeyValueConfig)
 	if !p.cfg.Provision {
 		return nil, fmt.Errorf("%w: bucket %s does not exist and PRESTAGE_PROVISION=false", errSetup, want.Bucket)
 	}
-	for _, n := range p.replicas() {
-		want.Replicas = n
+	err = p.create(ctx, "bucket "+want.Bucket, func(replicas int) error {
+		want.Replicas = replicas
 		kv, err = p.js.CreateKeyValue(ctx, want)
-		if err == nil {
-			p.log.LogAttrs(ctx, slog.LevelInfo, "created bucket", slog.String("bucket", want.Bucket), slog.Int("replicas", n))
-			return kv, nil
-		}
-		if errors.Is(err, jetstream.ErrBucketExists) {
-			kv, err = p.js.KeyValue(ctx, want.Bucket)
-			return kv, wrap("bucket "+want.Bucket, err)
-		}
-		if !answered(err) {
-			break
-		}
+		return err
+	})
+	if errors.Is(err, jetstream.ErrBucketExists) {
+		kv, err = p.js.KeyValue(ctx, want.Bucket)
 	}
-	return nil, wrap("create bucket "+want.Bucket, err)
-}
-
-// answered says that the server refused, rather than that nobody was heard:
-// only then are fewer replicas tried, which would stay so for ever.
-func answered(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api)
+	return kv, wrap("create bucket "+want.Bucket, err)
 }
 
 // checkSubjects warns of what differs between the lanes' subjects and the

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -471,6 +472,17 @@ func TestHopeless(t *testing.T) {
 		{wrap("x", errSetup), true},
 		{wrap("x", &jetstream.APIError{Code: 400}), true},
 		{wrap("x", &jetstream.APIError{Code: 503}), false},
+		{refusal(400, 10065), true},  // subjects overlap
+		{refusal(400, 10113), true},  // the account wants a limit of bytes
+		{refusal(500, 10074), true},  // three replicas of one server
+		{refusal(503, 10008), false}, // no leader
+		{refusal(503, 10023), false}, // insufficient resources
+		{refusal(400, 10005), false}, // no suitable peers
+		{refusal(400, 10002), false}, // the account's limits
+		{refusal(400, 10202), false}, // servers come and go
+		{refusal(404, 10059), false}, // just deleted
+		{refusal(429, 10167), false}, // too many requests
+		{jetstream.ErrStreamNotFound, false},
 	} {
 		if got := hopeless(tt.err); got != tt.want {
 			t.Errorf("%v: %v", tt.err, got)
@@ -479,4 +491,112 @@ func TestHopeless(t *testing.T) {
 	if wrap("x", nil) != nil {
 		t.Error("nothing wrapped is something")
 	}
+}
+
+func refusal(status int, code jetstream.ErrorCode) error {
+	return wrap("x", &jetstream.APIError{Code: status, ErrorCode: code, Description: "refused"})
+}
+
+// cluster refuses to create anything with more than one replica.
+type cluster struct {
+	jetstream.JetStream
+	refuse func() error
+	asked  []int
+}
+
+func (*cluster) Stream(context.Context, string) (jetstream.Stream, error) {
+	return nil, jetstream.ErrStreamNotFound
+}
+
+func (*cluster) KeyValue(context.Context, string) (jetstream.KeyValue, error) {
+	return nil, jetstream.ErrBucketNotFound
+}
+
+func (c *cluster) CreateStream(_ context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	return nil, c.ask(want.Replicas)
+}
+
+func (c *cluster) CreateKeyValue(_ context.Context, want jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	return nil, c.ask(want.Replicas)
+}
+
+func (c *cluster) ask(replicas int) error {
+	c.asked = append(c.asked, replicas)
+	if replicas > 1 {
+		return c.refuse()
+	}
+	return nil
+}
+
+// TestProvisionInsistsOnReplicas: a refusal that may pass leaves nothing with
+// one replica, which it would have for ever.
+func TestProvisionInsistsOnReplicas(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		err      error
+		environ  []string
+		at, late bool // whether one replica does: at once, after placePatience
+	}{
+		"no cluster":                   {refusal(500, 10074), nil, true, true},
+		"no place":                     {refusal(400, 10005), nil, false, true},
+		"no place, three asked for":    {refusal(400, 10005), []string{"PRESTAGE_REPLICAS=3"}, false, false},
+		"no leader":                    {refusal(503, 10008), nil, false, false},
+		"no resources":                 {refusal(503, 10023), nil, false, false},
+		"the account has one only":     {refusal(400, 10120), nil, true, true},
+		"no answer":                    {context.DeadlineExceeded, nil, false, false},
+		"no cluster, three asked for":  {refusal(500, 10074), []string{"PRESTAGE_REPLICAS=3"}, false, false},
+		"the account has no more room": {refusal(400, 10002), nil, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				js := &cluster{refuse: func() error { return tt.err }}
+				p, _ := newProvisioner(t, js, tt.environ...)
+				p.clustered = true
+				for i, want := range []bool{tt.at, tt.at, tt.late} {
+					if i == 2 {
+						time.Sleep(placePatience)
+					}
+					js.asked = nil
+					_, stream := p.stream(t.Context(), jetstream.StreamConfig{Name: "S"})
+					_, bucket := p.bucket(t.Context(), jetstream.KeyValueConfig{Bucket: "b"})
+					asked := []int{3, 3}
+					if want {
+						asked = []int{3, 1, 3, 1}
+					}
+					if (stream == nil) != want || (bucket == nil) != want || !slices.Equal(js.asked, asked) {
+						t.Errorf("call %d: asked for %v: %v, %v", i+1, js.asked, stream, bucket)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestProvisionPlaceComesBack: patience counts from the latest time that the
+// cluster began to have no place.
+func TestProvisionPlaceComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		js := &cluster{refuse: func() error { return err }}
+		p, _ := newProvisioner(t, js)
+		p.clustered = true
+		create := func(refused error) error {
+			err = refused
+			_, err := p.stream(t.Context(), jetstream.StreamConfig{Name: "S"})
+			return err
+		}
+		for _, between := range []error{nil, refusal(503, 10008)} {
+			if create(refusal(400, 10005)) == nil {
+				t.Error("one replica at the first refusal")
+			}
+			time.Sleep(placePatience - time.Second)
+			_ = create(between)
+			time.Sleep(time.Second)
+			if create(refusal(400, 10005)) == nil {
+				t.Errorf("one replica although %v came in between", between)
+			}
+		}
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -36,20 +35,10 @@ func (c *Config) checkNATS() error {
 			return &SettingError{Name: "NATS_URL", Want: "want nats://host:port (or tls, ws, wss), comma-separated; the value is not shown, it may hold a password"}
 		}
 	}
-	for name, file := range map[string]string{
-		"NATS_CREDS": c.NATSCreds, "NATS_NKEY": c.NATSNKey, "NATS_CA": c.NATSCA, "NATS_CERT": c.NATSCert, "NATS_KEY": c.NATSKey,
-	} {
-		if file == "" {
-			continue
-		}
-		if _, err := os.Stat(file); err != nil {
-			return &SettingError{name, file, "want the path of a readable file"}
-		}
-	}
 	if (c.NATSCert == "") != (c.NATSKey == "") {
 		return &SettingError{Name: "NATS_CERT", Value: c.NATSCert, Want: "NATS_CERT and NATS_KEY go together"}
 	}
-	return nil
+	return c.checkNATSFiles()
 }
 
 // lotaHost is the one host name that CoreWeave documents for LOTA; it speaks

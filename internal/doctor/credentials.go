@@ -15,7 +15,7 @@ const tail = 4
 // credentials looks at what requests would be signed with.
 func (d *doctor) credentials(ctx context.Context) {
 	t := d.topic("credentials")
-	const remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod an identity (AWS_CONTAINER_CREDENTIALS_FULL_URI with AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE)"
+	const remedy = app.CredentialsRemedy
 	if d.AWS.Credentials == nil {
 		t.fail(remedy, "no provider is configured")
 		return

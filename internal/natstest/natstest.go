@@ -5,6 +5,7 @@
 package natstest
 
 import (
+	"crypto/tls"
 	"net"
 	"testing"
 	"time"
@@ -26,7 +27,9 @@ const startTimeout = 20 * time.Second
 
 // Options are what a test may want to be different.
 type Options struct {
-	MaxPayload int32 // bytes, 0: the server's default of 1 MiB
+	MaxPayload int32          // bytes, 0: the server's default of 1 MiB
+	TLS        *tls.Config    // nil: none. See Authority
+	Users      []*server.User // nil: everybody may do everything
 }
 
 // Server is one nats-server of one test. Its methods are for the test's own
@@ -60,8 +63,8 @@ func options(tb testing.TB, o Options) *server.Options {
 		Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		JetStream: true, StoreDir: tb.TempDir(),
 		JetStreamMaxStore: maxStore, JetStreamMaxMemory: maxMemory,
-		MaxPayload: o.MaxPayload,
-		NoLog:      true, NoSigs: true,
+		MaxPayload: o.MaxPayload, TLSConfig: o.TLS, Users: o.Users,
+		NoLog: true, NoSigs: true,
 	}
 }
 

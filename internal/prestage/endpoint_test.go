@@ -233,9 +233,14 @@ func TestBuckets(t *testing.T) {
 	if (Buckets{}).Allow("ckpt") {
 		t.Error("no pattern allows")
 	}
-	for _, bad := range [][]string{nil, {""}, {"["}, {"ok", "a[]"}} {
+	for _, bad := range [][]string{nil, {""}, {"["}, {"ok", "a[]"}, {"s3://ckpt"}, {"ckpt/"}, {"*", "CKPT-*"}, {"my.bucket"}, {"a b"}} {
 		if _, err := ParseBuckets(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
+		}
+	}
+	for _, good := range []string{"*", "ckpt-?", "[a-c]*", "[^x]9", `\*`, "a"} {
+		if _, err := ParseBuckets([]string{good}); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -3,7 +3,9 @@ package run
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prestage/prestage/internal/lotasim"
@@ -96,6 +98,14 @@ func (o Options) Validate() error {
 	if err := o.sim(nil).Validate(); err != nil {
 		return err
 	}
+	if err := o.checkAddrs(); err != nil {
+		return err
+	}
+	for _, v := range []struct{ flag, value string }{{"--access-key", o.AccessKey}, {"--secret-key", o.SecretKey}, {"--region", o.Region}} {
+		if v.value == "" {
+			return fmt.Errorf("%s: must not be empty", v.flag)
+		}
+	}
 	if o.ListOnly == o.AccessKey {
 		return fmt.Errorf("--list-only-key %s: must not be --access-key", o.ListOnly)
 	}
@@ -108,6 +118,28 @@ func (o Options) Validate() error {
 	for _, b := range o.Foreign {
 		if slices.Contains(own, b) {
 			return fmt.Errorf("--foreign-bucket %s: must not be named by --bucket or --versioned-bucket", b)
+		}
+	}
+	return nil
+}
+
+func (o Options) checkAddrs() error {
+	for _, l := range []struct{ flag, addr string }{
+		{"--lota-addr", o.LOTAAddr},
+		{"--primary-addr", o.PrimaryAddr},
+		{"--admin-addr", o.AdminAddr},
+		{"--second-lota-addr", o.SecondLOTA},
+		{"--second-admin-addr", o.SecondAdmin},
+	} {
+		if l.addr == "" && l.flag == "--second-lota-addr" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(l.addr)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return fmt.Errorf("%s %s: want host:port", l.flag, l.addr)
 		}
 	}
 	return nil
