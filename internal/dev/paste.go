@@ -19,21 +19,25 @@ func (s *system) paste(out io.Writer, command string) error {
 	_, err := r.WriteString(out, `
 Running until Ctrl-C. To paste into another shell:
 
-# what happened: events, receipts, results, dead letters
+# what happened: events, results, the daemon
 nats --server {nats} stream ls
-nats --server {nats} kv watch prestage_receipts
-nats --server {nats} stream view PRESTAGE_RESULTS
+nats --server {nats} stream get PRESTAGE_RESULTS --last-for 'prestage.warmed.>'
 curl http://{admin}/readyz; curl -s http://{admin}/metrics | grep ^prestage_
+
+# as it happens, in a shell of its own: receipts, or results and dead letters
+nats --server {nats} kv watch prestage_receipts
+nats --server {nats} sub 'prestage.>'
 
 # write a checkpoint and have it warmed
 export AWS_CONFIG_FILE={config} AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret}
 head -c 50000000 /dev/urandom > /tmp/weights.bin
 HTTP_PROXY=http://{primary} aws --endpoint-url http://cwobject.com s3 cp /tmp/weights.bin s3://checkpoints/run-8/step-1/weights.bin
 NATS_URL={nats} {command} publish --run run-8 --step 1 --wait s3://checkpoints/run-8/step-1/weights.bin
-curl 'http://{sim}/truth?bucket=checkpoints&key=run-8/step-1/weights.bin'
+# "accepted" comes before the fill's end, as on a cluster; the emulator knows when it is in the cache
+sleep 1; curl 'http://{sim}/truth?bucket=checkpoints&key=run-8/step-1/weights.bin'
 
-# the same event with the nats tool
-nats --server {nats} pub events.checkpoint.written.run-8 '{"uri":"s3://checkpoints/run-8/step-1/","run":"run-8","step":1,"complete":true}'
+# the same event with the nats tool; --jetstream waits for the stream, without it a mistyped subject is lost without a word
+nats --server {nats} pub --jetstream events.checkpoint.written.run-8 '{"uri":"s3://checkpoints/run-8/step-1/","run":"run-8","step":1,"complete":true}'
 
 # warm by hand; on a cluster the same lines without HTTP_PROXY and -x
 HTTP_PROXY=http://{lota} aws --endpoint-url http://cwlota.com s3api head-object --bucket {bucket} --key {object} --range bytes=0-0

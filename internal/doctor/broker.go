@@ -14,6 +14,9 @@ import (
 	"github.com/prestage/prestage/internal/app"
 )
 
+// accountInfo is where the server tells what an account has.
+const accountInfo = "$JS.API.INFO"
+
 // broker is a connection to NATS that hears what it may not do.
 type broker struct {
 	nc    *nats.Conn
@@ -150,8 +153,8 @@ func (d *doctor) jetstream(ctx context.Context, b *broker) bool {
 	case err == nil:
 		t.fine("enabled, %d streams, %d consumers", info.Streams, info.Consumers)
 		return true
-	case errors.Is(err, nats.ErrPermissionViolation): // the daemon never asks for it
-		t.warn("permit publishing to $JS.API.INFO if you want to see it; the daemon does without", "what the account has cannot be seen: %v", err)
+	case errors.Is(err, nats.ErrPermissionViolation): // the check of permissions tells whether it is needed
+		t.warn("permit publishing to "+accountInfo+" if you want to see it; the daemon needs it only to create a bucket", "what the account has cannot be seen: %v", err)
 		return true
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		t.fail("enable JetStream for this user's account, or use another account", "not enabled for the account")

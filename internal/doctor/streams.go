@@ -44,6 +44,9 @@ func (d *doctor) streams(ctx context.Context, b *broker) (needs []string) {
 		exists := d.bucketTTL(ctx, b, kv.want, kv.ttl, kv.why)
 		stream := "KV_" + kv.want.Bucket
 		needs = append(needs, d.streamNeeds(stream, exists)...)
+		if !exists && d.Config.Provision {
+			needs = append(needs, accountInfo) // the client asks for it before it creates a bucket
+		}
 		needs = append(needs, "$KV."+kv.want.Bucket+"."+d.Config.Cluster+".>", "$JS.API.DIRECT.GET."+stream+".>")
 	}
 	return needs
