@@ -15,7 +15,7 @@ import (
 
 // storiesAtOnce is how many sides are tried at a time: most of what a story
 // does is wait for its attempts.
-const storiesAtOnce = 16
+const storiesAtOnce = 8
 
 // side is one setting of the emulator's switches.
 type side struct {
@@ -105,6 +105,7 @@ var sides = []side{
 	{name: "a model of time", lota: func(o *lotasim.Options) { o.Timing = lotasim.Defaults().Timing }},
 	{name: "every HEAD fills anew", lota: func(o *lotasim.Options) { o.Refill = true }},
 	{name: "any range fills", lota: func(o *lotasim.Options) { o.AnyRangeFills = true }},
+	{name: "a plain HEAD fills", lota: func(o *lotasim.Options) { o.PlainHeadFills = true }},
 	{name: "writing fills", lota: func(o *lotasim.Options) { o.FillOnPut = true }},
 	{name: "versions bypass", lota: func(o *lotasim.Options) { o.VersionsBypass = true }},
 	{name: "Cache-Control is honoured", lota: func(o *lotasim.Options) { o.HonourCacheControl = true }},
