@@ -33,6 +33,9 @@ func (runCmd) Run(ctx context.Context, w world) error {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// What net/http has to say (of an answer that nobody asked for) goes through
+	// the package log: it must not break a log of JSON lines.
+	slog.SetDefault(log)
 	a, err := app.New(ctx, c, app.Deps{Log: log, Registry: reg, AWS: aws, Build: build()})
 	if err != nil {
 		return err

@@ -1,9 +1,15 @@
 package prestage
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // maxSkew is how far a signature's time may be off before it is suspected to be
@@ -11,7 +17,8 @@ import (
 const maxSkew = 4 * time.Minute
 
 // serverClock is our clock, set right by what a server said was wrong with it.
-// The SDK keeps one of its own for the other requests.
+// The SDK's client would only do so between tries of its own, of which it has
+// none here.
 type serverClock struct{ ahead atomic.Int64 } // the server's, in nanoseconds
 
 // now is the time to sign with.
@@ -27,4 +34,28 @@ func (c *serverClock) corrects(signed time.Time, date string) bool {
 	}
 	c.ahead.Store(int64(time.Until(server)))
 	return true
+}
+
+// clockSigner has the SDK's client sign with a serverClock.
+type clockSigner struct {
+	signer *v4.Signer
+	clock  *serverClock
+}
+
+// SignHTTP is that of v4.Signer, but for the time.
+func (s clockSigner) SignHTTP(ctx context.Context, creds aws.Credentials, r *http.Request, hash, service, region string, _ time.Time, opts ...func(*v4.SignerOptions)) error {
+	return s.signer.SignHTTP(ctx, creds, r, hash, service, region, s.clock.now(), opts...)
+}
+
+// inTime has the SDK's client send a request, and once more when it was refused
+// for the time that it was signed with.
+func inTime[T any](c *serverClock, send func() (T, error)) (T, error) {
+	signed := c.now()
+	v, err := send()
+	var answer *smithyhttp.ResponseError
+	if errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusForbidden &&
+		c.corrects(signed, answer.HTTPResponse().Header.Get("Date")) {
+		return send()
+	}
+	return v, err
 }

@@ -40,6 +40,7 @@ type S3Options struct {
 // with one is not documented.
 func NewS3(cfg aws.Config, o S3Options) *S3 {
 	transport := &sentry{endpoint: o.Endpoint, next: o.Transport}
+	heads := newHeads(cfg, o.Endpoint, transport)
 	client := s3.New(s3.Options{
 		Region:       cfg.Region,
 		Credentials:  credentials{cfg.Credentials},
@@ -49,13 +50,14 @@ func NewS3(cfg aws.Config, o S3Options) *S3 {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		Retryer:                    aws.NopRetryer{}, // retry.go has the one policy
+		HTTPSignerV4:               clockSigner{heads.signer, &heads.clock},
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 		// A bucket may be called "x--x-s3": no reason to open an Express session.
 		DisableS3ExpressSessionAuth: aws.Bool(true),
 		Logger:                      logging.Nop{},
 	})
-	return &S3{heads: newHeads(cfg, o.Endpoint, transport), client: client}
+	return &S3{heads: heads, client: client}
 }
 
 // List reads one page with ListObjectsV2.
@@ -69,7 +71,7 @@ func (s *S3) List(ctx context.Context, bucket, prefix, token string) (Page, erro
 	if token != "" {
 		in.ContinuationToken = &token
 	}
-	out, err := s.client.ListObjectsV2(ctx, in)
+	out, err := inTime(&s.clock, func() (*s3.ListObjectsV2Output, error) { return s.client.ListObjectsV2(ctx, in) })
 	if err != nil {
 		return Page{}, classify(ctx, "list", ref, err)
 	}
@@ -85,7 +87,9 @@ func (s *S3) List(ctx context.Context, bucket, prefix, token string) (Page, erro
 
 // Get reads ref whole. Longer than limit bytes is Permanent and malformed.
 func (s *S3) Get(ctx context.Context, ref object.Ref, limit int64) ([]byte, error) {
-	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &ref.Bucket, Key: &ref.Key})
+	out, err := inTime(&s.clock, func() (*s3.GetObjectOutput, error) {
+		return s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &ref.Bucket, Key: &ref.Key})
+	})
 	if err != nil {
 		return nil, classify(ctx, "get", ref, err)
 	}
@@ -108,7 +112,9 @@ func (s *S3) Get(ctx context.Context, ref object.Ref, limit int64) ([]byte, erro
 
 // HeadBucket asks whether the bucket's host answers.
 func (s *S3) HeadBucket(ctx context.Context, bucket string) error {
-	_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
+	_, err := inTime(&s.clock, func() (*s3.HeadBucketOutput, error) {
+		return s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
+	})
 	switch {
 	case errors.As(err, new(*credentialsError)): // even when it is what took too long
 		return classify(context.WithoutCancel(ctx), "head bucket", object.Ref{Bucket: bucket}, err)
