@@ -164,14 +164,14 @@ func (w *walk) readIndex(ctx context.Context, shards *shardCheck, ref object.Ref
 		w.sum.Problems = append(w.sum.Problems, outcome.As(err))
 		return nil
 	}
-	m, err := parseManifest(data, ref)
+	m, err := parseManifest(data, ref, w.check)
 	switch {
 	case err != nil:
 		w.incomplete("index %q: %v", ref, err)
-	case !m.index:
+	case m.shards == nil:
 		w.incomplete("index %q: has no weight_map", ref)
 	default:
-		shards.expect(ref, m.objects)
+		shards.expect(ref, m.shards)
 	}
 	return nil
 }

@@ -16,14 +16,20 @@ import (
 const (
 	maxManifestBytes   = 16 << 20
 	maxManifestObjects = 1_000_000
+	maxManifestFiles   = 100_000 // of an index
 	maxManifestDepth   = 32
 	maxManifestString  = 4096
 )
 
-// manifest is what a manifest lists.
+// manifest is what a manifest lists. A list is kept as it was written and read
+// anew for each use: a million objects would take half a gigabyte.
 type manifest struct {
-	objects []object.Attrs
-	index   bool // it is a safetensors index
+	shards []object.Attrs // of a safetensors index, nil: it is a list
+
+	data     []byte
+	ref      object.Ref
+	bucket   string // of entries that have none
+	suspects map[uint64]struct{}
 }
 
 // manifest yields what the request's manifest lists. The manifest itself is not
@@ -40,48 +46,105 @@ func (w *walk) manifest(ctx context.Context) error {
 		}
 		return err
 	}
-	m, err := parseManifest(data, ref)
-	if err != nil {
+	m, err := parseManifest(data, ref, w.check)
+	switch {
+	case errors.As(err, new(*outcome.Error)):
+		return err
+	case err != nil:
 		return &outcome.Error{Op: "read manifest", Ref: ref, Class: outcome.Permanent, Reason: outcome.Malformed, Err: err}
 	}
-	return w.objects(ctx, m.objects)
+	if !w.req.AskSizes {
+		return m.each(func(a object.Attrs) error { return w.item(Item{Attrs: a}) })
+	}
+	var items []Item
+	err = m.each(func(a object.Attrs) error {
+		items = append(items, Item{Attrs: a})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return w.sized(ctx, items)
 }
 
 // parseManifest reads a JSON list of URIs or of entries, {"objects": such a
 // list}, or a safetensors index, {"weight_map": {tensor: file}}, whose files are
 // relative to the directory of the index (huggingface_hub, "Sharded
-// checkpoints"). Every object that it returns is a legal one.
-func parseManifest(data []byte, ref object.Ref) (manifest, error) {
-	return (&manifestParser{ref: ref, limit: maxManifestObjects}).parse(data)
+// checkpoints"). Every object that it lists is a legal one that check accepts.
+func parseManifest(data []byte, ref object.Ref, check func(object.Ref) error) (manifest, error) {
+	return (&manifestParser{ref: ref, maxObjects: maxManifestObjects, maxFiles: maxManifestFiles}).parse(data, check)
 }
 
-// resolve makes objects of the entries. A bare key is in the bucket that is
-// named beside it, or around it, or else in the manifest's own.
-func (p *manifestParser) resolve() ([]object.Attrs, error) {
-	out := make([]object.Attrs, 0, len(p.entries))
-	for i, e := range p.entries {
-		a := object.Attrs{Size: e.size, Version: object.Version{ETag: checkTag(object.TrimETag(e.etag)), ID: checkTag(e.version)}}
-		var err error
-		switch {
-		case (e.uri == "") == (e.key == ""):
-			err = errors.New("want a uri or a key")
-		case e.uri != "":
-			a.Ref, err = object.ParseURI(e.uri)
-		default:
-			a.Ref = object.Ref{Bucket: firstOf(e.bucket, p.bucket, p.ref.Bucket), Key: e.key}
+// each calls yield with every object, in the order of the manifest; one that is
+// listed more than once only the first time. Its error is that of yield.
+func (m manifest) each(yield func(object.Attrs) error) error {
+	for _, a := range m.shards {
+		if err := yield(a); err != nil {
+			return err
 		}
-		if err == nil {
-			err = a.Check()
-		}
-		if err == nil && a.IsPrefix() {
-			err = errors.New("a manifest lists objects, not prefixes")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("manifest, element %d: %w", i, err)
-		}
-		out = append(out, a)
 	}
-	return out, nil
+	if m.shards != nil {
+		return nil
+	}
+	seen := make(map[object.Ref]struct{})
+	return m.entries(func(a object.Attrs) error {
+		if _, suspect := m.suspects[refHash(a.Ref)]; suspect {
+			if _, again := seen[a.Ref]; again {
+				return nil
+			}
+			seen[a.Ref] = struct{}{}
+		}
+		return yield(a)
+	})
+}
+
+// entries reads the list once more.
+func (m manifest) entries(yield func(object.Attrs) error) error {
+	p := manifestParser{ref: m.ref, maxObjects: maxManifestObjects}
+	p.use = func(e entry) error {
+		a, err := m.resolve(e)
+		if err != nil {
+			return fmt.Errorf("manifest, element %d: %w", p.count, err)
+		}
+		return yield(a)
+	}
+	return p.read(m.data)
+}
+
+// suspect notes the hashes of what may be listed more than once, which is next
+// to nothing: objects themselves are not remembered, of which there may be many.
+func (m *manifest) suspect(hashes []uint64) {
+	slices.Sort(hashes)
+	m.suspects = make(map[uint64]struct{})
+	for i := 1; i < len(hashes); i++ {
+		if hashes[i] == hashes[i-1] {
+			m.suspects[hashes[i]] = struct{}{}
+		}
+	}
+}
+
+func refHash(ref object.Ref) uint64 { return shortHash([]byte(ref.String())) }
+
+// resolve makes an object of an entry. A bare key is in the bucket that is
+// named beside it, or around it, or else in the manifest's own.
+func (m manifest) resolve(e entry) (object.Attrs, error) {
+	a := object.Attrs{Size: e.size, Version: object.Version{ETag: checkTag(object.TrimETag(e.etag)), ID: checkTag(e.version)}}
+	var err error
+	switch {
+	case (e.uri == "") == (e.key == ""):
+		err = errors.New("want a uri or a key")
+	case e.uri != "":
+		a.Ref, err = object.ParseURI(e.uri)
+	default:
+		a.Ref = object.Ref{Bucket: firstOf(e.bucket, m.bucket, m.ref.Bucket), Key: e.key}
+	}
+	if err == nil {
+		err = a.Check()
+	}
+	if err == nil && a.IsPrefix() {
+		err = errors.New("a manifest lists objects, not prefixes")
+	}
+	return a, err
 }
 
 // shards makes objects of the files of an index.

@@ -48,7 +48,7 @@ func TestManifestIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, err := parseManifest([]byte(tt.text), ckpt("p/m.json"))
+			m, err := parseManifest([]byte(tt.text), ckpt("p/m.json"), anyRef)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, error %v, want %q", m, err, tt.want)
 			}
@@ -65,12 +65,14 @@ func TestManifestIsBounded(t *testing.T) {
 		`{"weight_map":{"a":"x","b":"y","c":"z"}}`:      false,
 		`{"objects":[{"key":"a"},{"key":"b"},{"x":1}]}`: false,
 	} {
-		_, err := (&manifestParser{ref: ckpt("m"), limit: 2}).parse([]byte(text))
+		_, err := (&manifestParser{ref: ckpt("m"), maxObjects: 2, maxFiles: 2}).parse([]byte(text), anyRef)
 		if (err == nil) != want || err != nil && !strings.Contains(err.Error(), "more than 2") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
+
+func anyRef(object.Ref) error { return nil }
 
 func FuzzManifest(f *testing.F) {
 	for _, seed := range []string{
@@ -79,26 +81,32 @@ func FuzzManifest(f *testing.F) {
 		`{"bucket":"models-x","objects":[{"key":"a"}],"x":{"y":[null,true,1e9]}}`,
 		`{"metadata":{"total_size":3},"weight_map":{"t":"model-1.safetensors","u":"a/../b"}}`,
 		`{"weight_map":{"t":"./x","t":"y//z"}}`,
+		`["s3://ckpt/a",{"key":"a","size":7}]`, `{"objects":[{"key":"a"}],"bucket":"models-x"}`,
 		`[[[[`, `{"objects":`, `[{"size":-0}]`,
 	} {
 		f.Add([]byte(seed))
 	}
 	index := object.Ref{Bucket: "ckpt", Key: "dir/m.json"}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := parseManifest(data, index)
+		m, err := parseManifest(data, index, anyRef)
 		if err != nil {
 			return
 		}
-		if len(m.objects) == 0 {
-			t.Error("nothing, and no error")
-		}
-		for _, a := range m.objects {
+		seen := make(map[object.Ref]int)
+		err = m.each(func(a object.Attrs) error {
+			if seen[a.Ref]++; seen[a.Ref] > 1 {
+				t.Errorf("%v comes twice", a.Ref)
+			}
 			if err := a.Check(); err != nil || a.IsPrefix() || a.Size == 0 || a.Size < object.UnknownSize {
 				t.Errorf("%+v: %v", a, err)
 			}
-			if m.index && (!strings.HasPrefix(a.Key, "dir/") || strings.Contains(a.Key+"/", "/../") || a.Bucket != "ckpt") {
+			if m.shards != nil && (!strings.HasPrefix(a.Key, "dir/") || strings.Contains(a.Key+"/", "/../") || a.Bucket != "ckpt") {
 				t.Errorf("%+v is outside", a)
 			}
+			return nil
+		})
+		if err != nil || len(seen) == 0 {
+			t.Errorf("%d objects, error %v", len(seen), err)
 		}
 	})
 }

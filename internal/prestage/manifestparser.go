@@ -21,39 +21,53 @@ type entry struct {
 
 // manifestParser walks over tokens, so that nothing is built that is not used.
 type manifestParser struct {
-	ref      object.Ref // of the manifest
-	limit    int        // of objects
+	ref        object.Ref        // of the manifest
+	maxObjects int               // of a list
+	maxFiles   int               // of an index
+	use        func(entry) error // nil: they are only counted
+
 	dec      *json.Decoder
-	bucket   string // of entries that have none
-	entries  []entry
+	bucket   string              // of entries that have none
+	count    int                 // of entries
 	files    map[string]struct{} // of the weight_map
 	hasIndex bool
 }
 
-func (p *manifestParser) parse(data []byte) (manifest, error) {
+func (p *manifestParser) parse(data []byte, check func(object.Ref) error) (manifest, error) {
 	if !utf8.Valid(data) {
 		return manifest{}, errors.New("manifest is not valid UTF-8")
 	}
-	p.dec = json.NewDecoder(bytes.NewReader(data))
-	p.dec.UseNumber()
-	if err := p.document(); err != nil {
+	if err := p.read(data); err != nil {
 		return manifest{}, err
 	}
 	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
 		return manifest{}, errors.New("manifest: something follows the JSON value")
 	}
-	if len(p.entries) == 0 && len(p.files) == 0 {
+	if p.count == 0 && len(p.files) == 0 {
 		return manifest{}, errors.New("manifest lists no object")
 	}
-	if p.hasIndex && len(p.entries) > 0 {
+	if p.hasIndex && p.count > 0 {
 		return manifest{}, errors.New("manifest has both objects and a weight_map")
 	}
 	if p.hasIndex {
-		objects, err := p.shards()
-		return manifest{objects: objects, index: true}, err
+		shards, err := p.shards()
+		return manifest{shards: shards}, err
 	}
-	objects, err := p.resolve()
-	return manifest{objects: objects}, err
+	m := manifest{data: data, ref: p.ref, bucket: p.bucket}
+	hashes := make([]uint64, 0, p.count)
+	err := m.entries(func(a object.Attrs) error {
+		hashes = append(hashes, refHash(a.Ref))
+		return check(a.Ref)
+	})
+	m.suspect(hashes)
+	return m, err
+}
+
+// read walks over the one value that a manifest is.
+func (p *manifestParser) read(data []byte) error {
+	p.dec = json.NewDecoder(bytes.NewReader(data))
+	p.dec.UseNumber()
+	return p.document()
 }
 
 func (p *manifestParser) document() error {
@@ -105,8 +119,8 @@ func (p *manifestParser) object(member func(name string) error) error {
 
 func (p *manifestParser) list() error {
 	for p.dec.More() {
-		if len(p.entries) == p.limit {
-			return fmt.Errorf("manifest lists more than %d objects", p.limit)
+		if p.count == p.maxObjects {
+			return fmt.Errorf("manifest lists more than %d objects", p.maxObjects)
 		}
 		e := entry{size: object.UnknownSize}
 		t, err := p.token()
@@ -124,7 +138,12 @@ func (p *manifestParser) list() error {
 			}
 			e.uri = uri
 		}
-		p.entries = append(p.entries, e)
+		if p.use != nil {
+			if err := p.use(e); err != nil {
+				return err
+			}
+		}
+		p.count++
 	}
 	_, err := p.token()
 	return err
@@ -159,8 +178,8 @@ func (p *manifestParser) weightMap() error {
 			return err
 		}
 		p.files[file] = struct{}{}
-		if len(p.files) > p.limit {
-			return fmt.Errorf("manifest lists more than %d files", p.limit)
+		if len(p.files) > p.maxFiles {
+			return fmt.Errorf("manifest lists more than %d files", p.maxFiles)
 		}
 	}
 	_, err := p.token()

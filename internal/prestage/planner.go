@@ -93,8 +93,8 @@ func (w *walk) item(i Item) error {
 	return w.yield(i)
 }
 
-// objects yields what an event, or a manifest, names. All buckets are checked
-// before anything is yielded.
+// objects yields what an event names. All buckets are checked before anything is
+// yielded.
 func (w *walk) objects(ctx context.Context, attrs []object.Attrs) error {
 	at := make(map[object.Ref]int, len(attrs))
 	var items []Item

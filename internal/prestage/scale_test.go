@@ -2,6 +2,7 @@ package prestage
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -100,6 +101,36 @@ func heap() int64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc) //nolint:gosec // far below
+}
+
+func TestMemoryOfAManifest(t *testing.T) {
+	const objects = 100_000
+	text := []byte{'['}
+	for i := range objects {
+		text = fmt.Appendf(text, `"s3://ckpt/%06d",`, i)
+	}
+	text[len(text)-1] = ']'
+	r := newRig(t, &fakeStore{get: func(object.Ref) ([]byte, error) { return text, nil }})
+	var before, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	most, found := uint64(0), 0
+	_, err := r.planner.Walk(t.Context(), Request{Manifest: ckpt("m")}, func(Item) error {
+		if found++; found%20_000 == 1 {
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc)
+		}
+		return nil
+	})
+	if err != nil || found != objects {
+		t.Fatalf("%d objects, error %v", found, err)
+	}
+	grown := int64(most) - int64(before.HeapAlloc)
+	t.Logf("heap grew by %d KiB", grown>>10)
+	if grown > 2<<20 { // the text is there anyway
+		t.Errorf("heap grew by %d KiB", grown>>10)
+	}
 }
 
 // lostRecords confirms and keeps nothing.
