@@ -15,10 +15,11 @@ import (
 
 // TestLeaderLost has two replicas of the program on a cluster of three NATS
 // servers, and takes away the one that leads the event stream while events are
-// being filled. What is provisioned has three replicas, so nothing is lost.
+// being filled: first for a while, then for good. What is provisioned has three
+// replicas, so nothing is lost, and a program can start with two of them.
 func TestLeaderLost(t *testing.T) {
 	t.Parallel()
-	const third = 30 // of the events: before, without and after the server
+	const part = 30 // of the events: before, without and after the server, and without another
 	w := newWorld(t, nil)
 	cluster := natstest.StartCluster(t, 3)
 	w.js = cluster.JetStream(t) // from here on, in place of the single server
@@ -31,13 +32,16 @@ func TestLeaderLost(t *testing.T) {
 	}
 	w.replicated(t, 3)
 
-	events := w.tellSurely(t, 0, third)
+	events := w.tellSurely(t, 0, part)
 	lost := cluster.StopLeader(t, "EVENTS")
-	events = append(events, w.tellSurely(t, third, 2*third)...)
+	events = append(events, w.tellSurely(t, part, 2*part)...)
 	cluster.Restart(t, lost)
-	events = append(events, w.tellSurely(t, 2*third, 3*third)...)
-
+	events = append(events, w.tellSurely(t, 2*part, 3*part)...)
 	w.replicated(t, 3)
+
+	cluster.StopLeader(t, "EVENTS")
+	w.run(t, "NATS_URL="+cluster.URL())
+	events = append(events, w.tellSurely(t, 3*part, 4*part)...)
 	for _, e := range events {
 		w.ends(t, e.sent, "warm")
 	}

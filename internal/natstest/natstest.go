@@ -99,6 +99,16 @@ func (s *Server) start(tb testing.TB) {
 // URL is what clients connect to; it stays the same over a Restart.
 func (s *Server) URL() string { return s.url }
 
+// Received counts the messages that clients have sent since the start.
+func (s *Server) Received(tb testing.TB) int64 {
+	tb.Helper()
+	v, err := s.srv.Varz(nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return v.InMsgs
+}
+
 // Stop shuts the server down and waits until it is gone. A stopped server may
 // be stopped again.
 func (s *Server) Stop() {
