@@ -150,7 +150,7 @@ func TestWait(t *testing.T) {
 		t.Run(tt.args, func(t *testing.T) {
 			args := append([]string{"wait", "--timeout=10s"}, strings.Fields(tt.args)...)
 			if tt.code == exitTimeout {
-				args[1] = "--timeout=300ms"
+				args[1] = "--timeout=3s"
 			}
 			code, stdout, stderr := program(p.environ, args...)
 			if code != tt.code {
@@ -172,7 +172,7 @@ func TestWaitDeleted(t *testing.T) {
 	p := newPost(t)
 	p.record(t, "a", etag, outcome.Accepted, time.Now())
 	p.status.Store(http.StatusNotFound)
-	code, _, stderr := program(p.environ, "wait", "s3://ckpt/a", "--timeout=300ms")
+	code, _, stderr := program(p.environ, "wait", "s3://ckpt/a", "--timeout=3s")
 	if code != exitTimeout || !strings.Contains(stderr, "is deleted") || p.heads.Load() != 1 {
 		t.Errorf("exit %d after %d requests: %s", code, p.heads.Load(), stderr)
 	}
@@ -212,10 +212,12 @@ func TestWaitWithoutPolling(t *testing.T) {
 	var ended sync.WaitGroup
 	ended.Go(func() { code, stdout, stderr = program(p.environ, args...) })
 
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // the server is busy with the waiters
+	defer cancel()
 	watching := func() int {
 		n := 0
 		for _, kv := range []jetstream.KeyValue{p.receipts, p.objects} {
-			s, err := p.srv.JetStream(t).Stream(t.Context(), "KV_"+kv.Bucket())
+			s, err := p.srv.JetStream(t).Stream(ctx, "KV_"+kv.Bucket())
 			if err != nil {
 				t.Fatal(err)
 			}
