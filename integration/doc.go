@@ -6,7 +6,8 @@
 // The matrix tells one story of all kinds of events under each setting of the
 // emulator's switches. For that the program runs in the test's own process.
 //
-// INTEGRATION_LONG=1 makes outages as long as real ones, INTEGRATION_MINIO names a
-// MinIO server program to be notified by, -report makes the benchmarks measure
-// for long. With -short all of it is skipped.
+// INTEGRATION_LONG=1 makes outages as long as real ones and a replay one of
+// 50,000 events, INTEGRATION_MINIO names a MinIO server program to be notified
+// by, -report makes the benchmarks measure for long. With -short all of it is
+// skipped.
 package integration

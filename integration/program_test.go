@@ -65,6 +65,11 @@ func finish(t *testing.T, b *build, environ []string, args ...string) (code int,
 // wait returns the exit code, -1 after a signal.
 func (p *program) wait(t *testing.T) int {
 	t.Helper()
+	return p.waitFor(t, patience)
+}
+
+func (p *program) waitFor(t *testing.T, patience time.Duration) int {
+	t.Helper()
 	select {
 	case <-p.exited:
 		return p.cmd.ProcessState.ExitCode()

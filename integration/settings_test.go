@@ -45,7 +45,7 @@ func TestWrongUsage(t *testing.T) {
 			want: []string{"PRESTAGE_GATEWAY_TOKENS", "not in this version"},
 		},
 		"an unknown command":           {args: []string{"frobnicate"}, want: []string{"frobnicate"}},
-		"a command of a later version": {args: []string{"replay"}, want: []string{"replay", "not in this version"}},
+		"a command of a later version": {args: []string{"reconcile"}, want: []string{"reconcile", "not in this version"}},
 		"publish without a target":     {args: []string{"publish"}, want: []string{"publish", "URI", "--manifest"}},
 		"a URI that is none":           {args: []string{"publish", "last.ckpt"}, want: []string{"uri", "s3://bucket/key"}},
 	} {

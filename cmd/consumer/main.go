@@ -23,6 +23,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitTimeout = 3
+	exitPartly  = 4
 )
 
 // exitError carries an exit code.
@@ -39,6 +40,7 @@ func (e *exitError) Unwrap() error { return e.err }
 type cli struct {
 	Run     runCmd     `cmd:"" default:"1" help:"The consumer daemon (default)."`
 	Dev     devCmd     `cmd:"" help:"The whole system in one process, nothing to install."`
+	Replay  replayCmd  `cmd:"" help:"Backfill from the stream's history, or from a list; --dry-run counts."`
 	Warm    warmCmd    `cmd:"" help:"Warm now, from a shell; no stream needed. NATS is used only when NATS_URL is set."`
 	Plan    planCmd    `cmd:"" help:"Show what would be warmed; sends no ranged HEAD."`
 	Publish publishCmd `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
@@ -55,7 +57,7 @@ type cli struct {
 
 // later are the commands that this version does not have.
 var later = []string{
-	"replay", "reconcile", "gateway",
+	"reconcile", "gateway",
 }
 
 func main() {

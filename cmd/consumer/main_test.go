@@ -60,7 +60,7 @@ func TestHelpAndVersion(t *testing.T) {
 		t.Errorf("--version: %q", stdout)
 	}
 	_, stdout, _ := program(nil, "--help")
-	for _, command := range []string{"run", "dev", "warm", "plan", "publish", "wait", "status", "pause", "resume", "dlq", "doctor", "lotasim"} {
+	for _, command := range []string{"run", "dev", "replay", "warm", "plan", "publish", "wait", "status", "pause", "resume", "dlq", "doctor", "lotasim"} {
 		if !strings.Contains(stdout, "\n  "+command) {
 			t.Errorf("--help does not name %s:\n%s", command, stdout)
 		}
@@ -154,7 +154,7 @@ func TestBusyPort(t *testing.T) {
 
 func TestLaterCommands(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"replay", "reconcile", "gateway"} {
+	for _, command := range []string{"reconcile", "gateway"} {
 		code, stdout, stderr := program(nil, command, "--help", "x")
 		if code != exitUsage || stdout != "" {
 			t.Errorf("%s: exit %d, %q", command, code, stdout)

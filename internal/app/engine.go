@@ -19,7 +19,8 @@ type Engine struct {
 	// Head sends a plain HEAD, which fills nothing.
 	Head func(ctx context.Context, ref object.Ref) (prestage.Answer, error)
 
-	stop []func()
+	endpoint *prestage.Endpoint
+	stop     []func()
 }
 
 // NewEngine makes an Engine that remembers in ledger. It must be closed.
@@ -28,7 +29,7 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Up: l.endpoint.Up, Head: l.store.Head}
+	e := &Engine{Up: l.endpoint.Up, Head: l.store.Head, endpoint: l.endpoint}
 	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/dev", "internal/doctor", "internal/publish", "internal/consumer", "internal/status", "internal/dlq", "internal/prestage", "internal/dedupe",
+		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/consumer", "internal/status", "internal/dlq", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
@@ -33,6 +33,11 @@ var arrows = map[string][]string{
 
 	// What operators look at.
 	"internal/status": {"internal/consumer", "internal/dlq", "internal/persist", "internal/outcome"},
+
+	// Another way through the daemon's lane.
+	"internal/replay": {
+		"internal/consumer", "internal/events", "internal/prestage", "internal/dlq", "internal/outcome", "internal/object",
+	},
 
 	// The producer's side: it sends events and reads receipts.
 	"internal/publish": {"internal/consumer", "internal/events", "internal/outcome", "internal/object"},
@@ -95,7 +100,7 @@ var reservations = []reserved{
 	{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
-			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/publish", "internal/status", "internal/app", "internal/dev",
+			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "internal/status", "internal/app", "internal/dev",
 			"internal/doctor", "internal/natstest",
 			"cmd/consumer", // connects for publish
 		},

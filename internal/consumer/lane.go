@@ -47,6 +47,8 @@ type Config struct {
 	// Name is the last token of this work's receipts, results and letters, so that
 	// they are not taken for those of the live lanes, which have none.
 	Name string
+	// Replay, unless nil, makes the lane work through history.
+	Replay *Replay
 
 	Conn *nats.Conn
 	JS   jetstream.JetStream

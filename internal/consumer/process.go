@@ -32,6 +32,9 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 	ev, decodeErr := l.decode(ctx, d)
 	key, blank := l.blank(ev, d)
 	failpoint.Hit("decoded")
+	if !l.cfg.Replay.wants(d, ev, decodeErr) {
+		return Settlement{Action: Ack}
+	}
 
 	held, err := l.receipts.read(ctx, key, blank)
 	if err != nil {
@@ -56,7 +59,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 		r.Outcome, r.Reason, r.Attempts = Skipped, outcome.Superseded, r.Attempts+1
 	default:
 		progress := l.memory.take(key)
-		report := l.cfg.Warmer.Warm(ctx, start, request(ev, d), progress)
+		report := l.cfg.Warmer.Warm(ctx, start, l.cfg.Replay.request(Request(ev, d.Time, d.Received)), progress)
 		failpoint.Hit("filled")
 		dec := decide(held.Receipt, report, l.cfg.Policy, time.Now())
 		fillIn(&r, report, dec)
@@ -107,16 +110,17 @@ func (l *Lane) decode(ctx context.Context, d *delivery) (ev events.Event, err er
 			err = &outcome.Error{Op: "decode", Class: outcome.Permanent, Reason: outcome.Malformed, Err: fmt.Errorf("panic: %v", v)}
 		}
 	}()
-	return d.decode(l.kind)
+	return d.decode(l.cfg.Replay.kind(d.Subject, l.kind))
 }
 
-// request is what an event asks for.
-func request(ev events.Event, d *delivery) prestage.Request {
+// Request is what an event asks for that the stream stored at stored, and that
+// this process saw at seen.
+func Request(ev events.Event, stored, seen time.Time) prestage.Request {
 	return prestage.Request{
 		Objects: ev.Objects, Prefix: ev.Prefix, Manifest: ev.Manifest,
 		Complete: ev.Complete, TotalObjects: ev.TotalObjects, TotalBytes: ev.TotalBytes,
-		RewarmBefore: ev.RewarmBefore, EventTime: d.Time, Seen: d.Received,
-		MissingIsGone: time.Since(d.Time) > goneAfter,
+		RewarmBefore: ev.RewarmBefore, EventTime: stored, Seen: seen,
+		MissingIsGone: time.Since(stored) > goneAfter,
 	}
 }
 
@@ -181,6 +185,7 @@ func (l *Lane) complete(ctx, start context.Context, d *delivery, r Receipt) Sett
 		level = slog.LevelError
 	}
 	l.tell(ctx, d, r, level)
+	l.cfg.Replay.ended(r)
 	return s
 }
 
@@ -212,6 +217,9 @@ func (l *Lane) count(r Receipt) {
 	m.events.WithLabelValues(l.name, string(r.Outcome)).Inc()
 	switch r.Outcome {
 	case Warm:
+		if l.cfg.Replay != nil { // its events waited for an operator
+			return
+		}
 		m.toWarm.WithLabelValues(l.name).Observe(r.EventToWarmSeconds)
 	case DeadLettered:
 		m.deadLetters.WithLabelValues(string(r.Reason)).Inc()

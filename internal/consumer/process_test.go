@@ -157,7 +157,7 @@ func TestProcessRequest(t *testing.T) {
 		t.Errorf("times %s and %s, gone %v", got.EventTime, got.Seen, got.MissingIsGone)
 	}
 	d.Time = d.Time.Add(-goneAfter - time.Second)
-	if !request(mustDecode(t, d), d).MissingIsGone {
+	if !Request(mustDecode(t, d), d.Time, d.Received).MissingIsGone {
 		t.Error("an object missing for more than an hour is not gone")
 	}
 }

@@ -185,11 +185,17 @@ func (e *event) lead(ctx, start context.Context, i turn, prev uint64, asked func
 	case rec.Revision != prev:
 		return fill{}, errMoved
 	}
+	done, err := e.turnToFill(begin, i)
+	if err != nil {
+		return fill{}, err
+	}
 	read := e.lesson(ctx, begin, i)
 	f, err := e.ask(ctx, start, i.Ref, asked)
 	if err != nil || f.empty() {
+		done(-1)
 		return f, err
 	}
+	done(max(f.Size, 0))
 	if f.read = read; e.confirmer != nil {
 		f.verdict = e.confirmer.Filled(f.Size, f.Latency, read || f.tries > 1)
 	}
@@ -201,6 +207,18 @@ func (e *event) lead(ctx, start context.Context, i turn, prev uint64, asked func
 		return f, &outcome.Error{Op: "record", Ref: i.Ref, Class: outcome.Failed, Reason: outcome.FillFailed, Err: err}
 	}
 	return f, nil
+}
+
+// turnToFill waits until the request's pace lets the item be asked for.
+func (e *event) turnToFill(begin context.Context, i turn) (done func(int64), err error) {
+	if e.req.Pace == nil {
+		return func(int64) {}, nil
+	}
+	done, err = e.req.Pace.Start(begin, i.Size)
+	if err != nil {
+		return nil, ended(begin, "wait for its turn", i.Ref)
+	}
+	return done, nil
 }
 
 // current is the item's version in the store now.

@@ -1,6 +1,7 @@
 package prestage
 
 import (
+	"context"
 	"time"
 
 	"github.com/prestage/prestage/internal/object"
@@ -27,9 +28,20 @@ type Request struct {
 	Seen          time.Time // when this process received it
 	MissingIsGone bool      // a 404 is final and a skip: an old event, or a replay
 
+	// Pace, unless nil, has each fill wait for its turn.
+	Pace Pacer
 	// Observe, unless nil, is told what became of each object, by many
 	// goroutines at once.
 	Observe func(Result)
+}
+
+// Pacer says when a fill may be asked for, beside the limit of fills under way.
+// It is called by many goroutines at once.
+type Pacer interface {
+	// Start waits until a fill of so many bytes, object.UnknownSize when nobody
+	// knows, may be asked for, or ctx ends. Done is then called once, with the
+	// bytes filled, or less than 0 when it failed.
+	Start(ctx context.Context, size int64) (done func(filled int64), err error)
 }
 
 // Result is what became of one object.

@@ -1,0 +1,69 @@
+package replay
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+// DryRun counts what Run would do, with a Warmer that fills nothing. It makes no
+// durable and writes nothing. A replay that was begun under the same name is not
+// looked at.
+func (r *Replay) DryRun(ctx context.Context) (Progress, error) {
+	if err := r.Selection.Check(); err != nil {
+		return Progress{}, err
+	}
+	subjects := r.Selection.Subjects
+	if len(subjects) == 0 {
+		subjects = r.Subjects
+	}
+	rg, dropped, err := resolve(ctx, r.Stream, r.Selection)
+	if err != nil {
+		return Progress{}, err
+	}
+	if r.Told != nil {
+		r.Told(Plan{Range: rg, Dropped: dropped})
+	}
+	wants, err := r.choose(ctx, rg, subjects)
+	if err != nil {
+		return Progress{}, err
+	}
+	meter := newMeter(0, 0, func() {})
+	r.meter.Store(meter)
+	asks := consumer.Replay{Observe: r.counts.observe, Pace: meter}
+	if r.Force {
+		asks.RewarmBefore = time.Now()
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(consumer.Slots)
+	err = each(ctx, r.Stream, rg, subjects, func(m events.Message) error {
+		m.Kind = r.Kind(m.Subject)
+		ev, err := events.Decode(m)
+		if !wants(m.Seq, ev, err) {
+			r.reached.Store(m.Seq)
+			return nil
+		}
+		group.Go(func() error {
+			switch {
+			case err != nil:
+				r.counts.receipt(consumer.Receipt{Outcome: consumer.DeadLettered})
+			case ev.Skip != "":
+				r.counts.receipt(consumer.Receipt{Outcome: consumer.Skipped})
+			default:
+				r.counts.report(r.Lane.Warmer.Warm(ctx, ctx, asks.Request(ev, m.Time, time.Now()), prestage.NewProgress()))
+			}
+			r.reached.Store(m.Seq)
+			return context.Cause(ctx)
+		})
+		return nil
+	})
+	if waited := group.Wait(); err == nil {
+		err = waited
+	}
+	return r.Progress(), err
+}

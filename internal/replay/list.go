@@ -1,0 +1,89 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/prestage"
+)
+
+// warmer is a prestage.Warmer.
+type warmer interface {
+	Warm(ctx, start context.Context, req prestage.Request, done *prestage.Progress) prestage.Report
+}
+
+// List backfills what no event tells of.
+type List struct {
+	warmer       warmer
+	rewarmBefore time.Time
+	failed       func(prestage.Result)
+	meter        *meter
+	full         chan struct{} // closed when the most bytes are filled
+	counts       counts
+}
+
+// NewList returns a List. Failed is told each object that failed, by many
+// goroutines at once.
+func NewList(w warmer, perSecond float64, maxBytes int64, force bool, failed func(prestage.Result)) *List {
+	l := &List{warmer: w, failed: failed, full: make(chan struct{})}
+	l.meter = newMeter(perSecond, maxBytes, func() { close(l.full) })
+	if force {
+		l.rewarmBefore = time.Now()
+	}
+	return l
+}
+
+// Progress is how far it is. Events count the calls of Warm.
+func (l *List) Progress() Progress { return l.counts.progress(l.meter) }
+
+// Warm has objects, or everything below prefix, filled as far as it is not. The
+// error is ErrCap, or that of start.
+func (l *List) Warm(ctx, start context.Context, objects []object.Attrs, prefix object.Ref) error {
+	start, stop := context.WithCancelCause(start)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-l.full:
+			stop(ErrCap)
+		case <-start.Done():
+		}
+	}()
+	req := prestage.Request{
+		Objects: objects, Prefix: prefix, Complete: true, Seen: time.Now(), MissingIsGone: true,
+		RewarmBefore: l.rewarmBefore, Pace: l.meter,
+		Observe: func(r prestage.Result) {
+			l.counts.observe(r)
+			if r.Err != nil && !errors.Is(r.Err, outcome.Interrupted) {
+				l.failed(r)
+			}
+		},
+	}
+	report := l.warmer.Warm(ctx, start, req, prestage.NewProgress())
+	if start.Err() != nil { // the rest of it was not looked at
+		return context.Cause(start)
+	}
+	if report.Objects.Failed == 0 && len(report.Problems) > 0 { // it was refused whole
+		l.refused(&report, objects, prefix)
+	}
+	l.counts.report(report)
+	return nil
+}
+
+// refused tells that each of the objects, or the prefix, failed.
+func (l *List) refused(report *prestage.Report, objects []object.Attrs, prefix object.Ref) {
+	refs := []object.Ref{prefix}
+	if len(objects) > 0 {
+		refs = refs[:0]
+		for i := range objects {
+			refs = append(refs, objects[i].Ref)
+		}
+	}
+	p := report.Problems[0]
+	for _, ref := range refs {
+		l.failed(prestage.Result{Ref: ref, Outcome: "failed", Reason: p.Reason, Err: p.Sample})
+	}
+	report.Objects.Failed, report.Objects.Total = len(refs), report.Objects.Total+len(refs)
+}

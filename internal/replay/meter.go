@@ -1,0 +1,80 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"github.com/prestage/prestage/internal/object"
+)
+
+// ErrCap ends a replay that has filled as much as it may.
+var ErrCap = errors.New("the most bytes that may be filled have been")
+
+// meter counts fills and keeps them to a rate and a sum of bytes. It is a
+// prestage.Pacer.
+type meter struct {
+	rate *rate.Limiter // nil: no limit
+	most int64         // bytes, 0: no limit
+	full func()        // called when the next fill would be beyond most
+
+	mu       sync.Mutex
+	fills    int64
+	bytes    int64
+	promised int64 // to fills under way
+}
+
+func newMeter(perSecond float64, most int64, full func()) *meter {
+	m := &meter{most: most, full: sync.OnceFunc(full)}
+	if perSecond > 0 {
+		m.rate = rate.NewLimiter(rate.Limit(perSecond), 1)
+	}
+	return m
+}
+
+// Start implements prestage.Pacer. A fill whose size nobody knows is let through
+// while there is room for anything.
+func (m *meter) Start(ctx context.Context, size int64) (done func(filled int64), err error) {
+	promise := max(size, 0)
+	if !m.admit(promise, size == object.UnknownSize) {
+		m.full()
+		<-ctx.Done() // which full ends
+		return nil, context.Cause(ctx)
+	}
+	if m.rate != nil {
+		if err := m.rate.Wait(ctx); err != nil {
+			m.end(promise, -1)
+			return nil, err
+		}
+	}
+	return func(filled int64) { m.end(promise, filled) }, nil
+}
+
+func (m *meter) admit(promise int64, unknown bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	used := m.bytes + m.promised
+	if m.most > 0 && (used+promise > m.most || (unknown && used >= m.most)) {
+		return false
+	}
+	m.promised += promise
+	return true
+}
+
+func (m *meter) end(promise, filled int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.promised -= promise
+	if filled >= 0 {
+		m.fills++
+		m.bytes += filled
+	}
+}
+
+func (m *meter) read() (fills, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fills, m.bytes
+}
