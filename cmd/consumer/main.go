@@ -38,26 +38,27 @@ func (e *exitError) Unwrap() error { return e.err }
 // cli is the command line. Flags are for what differs from call to call; the
 // set-up comes from the environment.
 type cli struct {
-	Run     runCmd     `cmd:"" default:"1" help:"The consumer daemon (default)."`
-	Dev     devCmd     `cmd:"" help:"The whole system in one process, nothing to install."`
-	Replay  replayCmd  `cmd:"" help:"Backfill from the stream's history, or from a list; --dry-run counts."`
-	Warm    warmCmd    `cmd:"" help:"Warm now, from a shell; no stream needed. NATS is used only when NATS_URL is set."`
-	Plan    planCmd    `cmd:"" help:"Show what would be warmed; sends no ranged HEAD."`
-	Publish publishCmd `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
-	Wait    waitCmd    `cmd:"" help:"Block until it is warm: for init containers, prologs, deploy gates."`
-	Status  statusCmd  `cmd:"" help:"Lanes, lag, last receipts, dead letters; or the story of one event."`
-	Pause   pauseCmd   `cmd:"" help:"Stop a lane, or both, for all replicas."`
-	Resume  resumeCmd  `cmd:"" help:"Restart a lane, or both."`
-	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Dead letters: ls, show, redrive, purge."`
-	Doctor  doctorCmd  `cmd:"" help:"Check the set-up and say what is wrong, with the remedy; changes nothing."`
-	Lotasim lotasimCmd `cmd:"" help:"The LOTA emulator alone."`
+	Run       runCmd       `cmd:"" default:"1" help:"The consumer daemon (default)."`
+	Dev       devCmd       `cmd:"" help:"The whole system in one process, nothing to install."`
+	Replay    replayCmd    `cmd:"" help:"Backfill from the stream's history, or from a list; --dry-run counts."`
+	Warm      warmCmd      `cmd:"" help:"Warm now, from a shell; no stream needed. NATS is used only when NATS_URL is set."`
+	Plan      planCmd      `cmd:"" help:"Show what would be warmed; sends no ranged HEAD."`
+	Publish   publishCmd   `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
+	Wait      waitCmd      `cmd:"" help:"Block until it is warm: for init containers, prologs, deploy gates."`
+	Status    statusCmd    `cmd:"" help:"Lanes, lag, last receipts, dead letters; or the story of one event."`
+	Pause     pauseCmd     `cmd:"" help:"Stop a lane, or both, for all replicas."`
+	Resume    resumeCmd    `cmd:"" help:"Restart a lane, or both."`
+	Reconcile reconcileCmd `cmd:"" help:"One pass, for cron: find what never became an event, and publish it."`
+	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Dead letters: ls, show, redrive, purge."`
+	Doctor    doctorCmd    `cmd:"" help:"Check the set-up and say what is wrong, with the remedy; changes nothing."`
+	Lotasim   lotasimCmd   `cmd:"" help:"The LOTA emulator alone."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 // later are the commands that this version does not have.
 var later = []string{
-	"reconcile", "gateway",
+	"gateway",
 }
 
 func main() {

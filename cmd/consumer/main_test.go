@@ -60,7 +60,7 @@ func TestHelpAndVersion(t *testing.T) {
 		t.Errorf("--version: %q", stdout)
 	}
 	_, stdout, _ := program(nil, "--help")
-	for _, command := range []string{"run", "dev", "replay", "warm", "plan", "publish", "wait", "status", "pause", "resume", "dlq", "doctor", "lotasim"} {
+	for _, command := range []string{"run", "dev", "replay", "warm", "plan", "publish", "wait", "status", "pause", "resume", "reconcile", "dlq", "doctor", "lotasim"} {
 		if !strings.Contains(stdout, "\n  "+command) {
 			t.Errorf("--help does not name %s:\n%s", command, stdout)
 		}
@@ -154,7 +154,7 @@ func TestBusyPort(t *testing.T) {
 
 func TestLaterCommands(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"reconcile", "gateway"} {
+	for _, command := range []string{"gateway"} {
 		code, stdout, stderr := program(nil, command, "--help", "x")
 		if code != exitUsage || stdout != "" {
 			t.Errorf("%s: exit %d, %q", command, code, stdout)
@@ -205,10 +205,15 @@ func stream(t *testing.T) (jetstream.JetStream, []string) {
 	t.Helper()
 	srv := natstest.Start(t)
 	js := srv.JetStream(t)
+	newEvents(t, js)
+	return js, []string{"NATS_URL=" + srv.URL()}
+}
+
+func newEvents(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	return js, []string{"NATS_URL=" + srv.URL()}
 }
 
 func TestPublish(t *testing.T) {

@@ -130,10 +130,18 @@ func (p publishCmd) event(c app.Config) (e publish.Event, subject string, err er
 	if subject = p.Subject; subject == "" {
 		subject = publish.Subject(bases[0], name)
 	}
-	if strings.ContainsAny(subject, "*> \t\r\n") {
-		return e, "", &exitError{exitUsage, fmt.Errorf("publish: %q cannot be published to, name one with --subject", subject)}
+	if err := checkSubject(subject); err != nil {
+		return e, "", &exitError{exitUsage, fmt.Errorf("publish: %w", err)}
 	}
 	return e, subject, nil
+}
+
+// checkSubject refuses patterns, which a lane's subjects may be.
+func checkSubject(subject string) error {
+	if strings.ContainsAny(subject, "*> \t\r\n") {
+		return fmt.Errorf("%q cannot be published to, name one with --subject", subject)
+	}
+	return nil
 }
 
 func (p publishCmd) await(ctx context.Context, w world, js jetstream.JetStream, cluster string, sent publish.Sent) error {

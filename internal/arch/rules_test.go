@@ -14,7 +14,7 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/consumer", "internal/status", "internal/dlq", "internal/prestage", "internal/dedupe",
+		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/reconcile", "internal/consumer", "internal/status", "internal/dlq", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
@@ -41,6 +41,9 @@ var arrows = map[string][]string{
 
 	// The producer's side: it sends events and reads receipts.
 	"internal/publish": {"internal/consumer", "internal/events", "internal/outcome", "internal/object"},
+	"internal/reconcile": {
+		"internal/publish", "internal/consumer", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",
+	},
 
 	// The program, from the loop down to the values.
 	"internal/consumer": {
@@ -100,7 +103,7 @@ var reservations = []reserved{
 	{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
-			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "internal/status", "internal/app", "internal/dev",
+			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "internal/reconcile", "internal/status", "internal/app", "internal/dev",
 			"internal/doctor", "internal/natstest",
 			"cmd/consumer", // connects for publish
 		},

@@ -17,17 +17,31 @@ const dryRunToken = ".dry"
 // ReceiptKeys matches the keys of all receipts of an event, whatever its source.
 func ReceiptKeys(cluster, id string) string { return cluster + "." + Hash(id) + ".>" }
 
+// Latest is the receipt of those under keys that tells now: the one with the
+// highest sequence, of one sequence the latest written, and none of a dry run.
+// There is none when its Outcome is "".
+func Latest(ctx context.Context, kv jetstream.KeyValue, keys string) (Receipt, error) {
+	always := func(Receipt) bool { return true }
+	return follow(ctx, kv, keys, always, always)
+}
+
 // Await watches the receipts under keys until the one that tells is final: of
 // several, as after a redrive, that is the one with the highest sequence. Ones
 // that counts refuses are left out, and those of dry runs. The last receipt that
 // told is returned with an error, too. It does not poll.
 func Await(ctx context.Context, kv jetstream.KeyValue, keys string, counts func(Receipt) bool) (Receipt, error) {
+	return follow(ctx, kv, keys, counts, func(last Receipt) bool { return last.Final() })
+}
+
+// follow watches until enough is content with the receipt that tells, after
+// what was there before has been seen.
+func follow(ctx context.Context, kv jetstream.KeyValue, keys string, counts, enough func(Receipt) bool) (Receipt, error) {
 	var last Receipt
 	complete := false // what was there before has been seen
 	err := persist.Watch(ctx, kv, keys, func(entry jetstream.KeyValueEntry) (bool, error) {
 		if entry == nil {
 			complete = true
-			return last.Final(), nil
+			return enough(last), nil
 		}
 		if strings.HasSuffix(entry.Key(), dryRunToken) {
 			return false, nil
@@ -40,7 +54,7 @@ func Await(ctx context.Context, kv jetstream.KeyValue, keys string, counts func(
 		if counts(r) && r.StreamSeq >= last.StreamSeq {
 			last = r
 		}
-		return complete && last.Final(), nil
+		return complete && enough(last), nil
 	})
 	return last, err
 }

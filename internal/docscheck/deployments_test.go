@@ -26,11 +26,22 @@ type manifest struct {
 		Selector struct {
 			MatchLabels map[string]string `yaml:"matchLabels"`
 		}
-		Template struct {
-			Metadata struct{ Labels map[string]string }
-			Spec     podSpec
-		}
+		Template template
+
+		// Of a CronJob.
+		Concurrency string `yaml:"concurrencyPolicy"`
+		Job         struct {
+			Spec struct {
+				Deadline int64 `yaml:"activeDeadlineSeconds"`
+				Template template
+			}
+		} `yaml:"jobTemplate"`
 	}
+}
+
+type template struct {
+	Metadata struct{ Labels map[string]string }
+	Spec     podSpec
 }
 
 type podSpec struct {
@@ -52,6 +63,7 @@ type podSpec struct {
 
 type container struct {
 	Image           string
+	Args            []string
 	Env             []struct{ Name, Value string }
 	Ports           []struct{ Name string }
 	Liveness        probe `yaml:"livenessProbe"`
@@ -71,7 +83,7 @@ type probe struct {
 	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
 }
 
-// deployments gives the Deployments of a file of YAML documents.
+// deployments gives the Deployments and CronJobs of a file of YAML documents.
 func deployments(text string) ([]manifest, error) {
 	var out []manifest
 	dec := yaml.NewDecoder(bytes.NewBufferString(text))
@@ -83,15 +95,18 @@ func deployments(text string) ([]manifest, error) {
 			return out, nil
 		case err != nil:
 			return nil, fmt.Errorf("read manifest: %w", err)
-		case m.Kind == "Deployment":
+		case m.Kind == "Deployment", m.Kind == "CronJob":
 			out = append(out, m)
 		}
 	}
 }
 
-// faults says what is wrong with a Deployment of prestage.
+// faults says what is wrong with a Deployment or CronJob of prestage.
 func (m manifest) faults(settings map[string]bool, imageUser string) []string {
 	pod := m.Spec.Template.Spec
+	if m.Kind == "CronJob" {
+		pod = m.Spec.Job.Spec.Template.Spec
+	}
 	if len(pod.Containers) != 1 {
 		return []string{fmt.Sprintf("%d containers, want 1", len(pod.Containers))}
 	}
@@ -108,15 +123,11 @@ func (m manifest) faults(settings map[string]bool, imageUser string) []string {
 		env[e.Name] = e.Value
 		check(settings[e.Name] || slices.Contains(sdkVariables, e.Name), "the program reads no variable %s", e.Name)
 	}
-	drain, err := time.ParseDuration(env["PRESTAGE_DRAIN_TIMEOUT"])
-	check(err == nil, "PRESTAGE_DRAIN_TIMEOUT is not set to a duration")
-	grace := time.Duration(pod.Grace) * time.Second
-	check(grace >= drain+15*time.Second, "a grace period of %v leaves too little after a drain of %v", grace, drain)
-
-	check(c.Liveness.HTTPGet.Path == "/healthz" && c.Liveness.HTTPGet.Port == "http", "the liveness probe is not /healthz on http")
-	check(c.Readiness.HTTPGet.Path == "/readyz" && c.Readiness.HTTPGet.Port == "http", "the readiness probe is not /readyz on http")
-	check(len(c.Ports) == 1 && c.Ports[0].Name == "http", "there is no port named http")
-	check(strings.HasPrefix(env["PRESTAGE_HTTP_ADDR"], "0.0.0.0:"), "the kubelet cannot reach PRESTAGE_HTTP_ADDR %q", env["PRESTAGE_HTTP_ADDR"])
+	if m.Kind == "CronJob" {
+		m.checkJob(c, check)
+	} else {
+		m.checkDeployment(c, env, check)
+	}
 
 	user := pod.SecurityContext
 	check(user.NonRoot && fmt.Sprint(user.User) == imageUser, "it runs as user %d, the image's is %s", user.User, imageUser)
@@ -126,10 +137,37 @@ func (m manifest) faults(settings map[string]bool, imageUser string) []string {
 
 	check(pod.tokenAt(c) == env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"], "the projected token is at %q, the SDK reads %q",
 		pod.tokenAt(c), env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
+	return out
+}
+
+// checkDeployment is for what runs for ever.
+func (m manifest) checkDeployment(c container, env map[string]string, check func(bool, string, ...any)) {
+	drain, err := time.ParseDuration(env["PRESTAGE_DRAIN_TIMEOUT"])
+	check(err == nil, "PRESTAGE_DRAIN_TIMEOUT is not set to a duration")
+	grace := time.Duration(m.Spec.Template.Spec.Grace) * time.Second
+	check(grace >= drain+15*time.Second, "a grace period of %v leaves too little after a drain of %v", grace, drain)
+
+	check(c.Liveness.HTTPGet.Path == "/healthz" && c.Liveness.HTTPGet.Port == "http", "the liveness probe is not /healthz on http")
+	check(c.Readiness.HTTPGet.Path == "/readyz" && c.Readiness.HTTPGet.Port == "http", "the readiness probe is not /readyz on http")
+	check(len(c.Ports) == 1 && c.Ports[0].Name == "http", "there is no port named http")
+	check(strings.HasPrefix(env["PRESTAGE_HTTP_ADDR"], "0.0.0.0:"), "the kubelet cannot reach PRESTAGE_HTTP_ADDR %q", env["PRESTAGE_HTTP_ADDR"])
 	for name, value := range m.Spec.Selector.MatchLabels {
 		check(m.Spec.Template.Metadata.Labels[name] == value, "the selector's label %s is not the pod's", name)
 	}
-	return out
+}
+
+// checkJob is for a pass that ends.
+func (m manifest) checkJob(c container, check func(bool, string, ...any)) {
+	var timeout time.Duration
+	for _, arg := range c.Args {
+		if value, ok := strings.CutPrefix(arg, "--timeout="); ok {
+			timeout, _ = time.ParseDuration(value) // 0 is told below
+		}
+	}
+	deadline := time.Duration(m.Spec.Job.Spec.Deadline) * time.Second
+	check(len(c.Args) > 0 && c.Args[0] == "reconcile", "it does not run reconcile")
+	check(timeout > 0 && deadline >= timeout+30*time.Second, "a deadline of %v leaves too little after --timeout=%v", deadline, timeout)
+	check(m.Spec.Concurrency == "Forbid", "passes overlap")
 }
 
 // tokenAt is where c finds the projected token for CoreWeave's identity service.
@@ -189,7 +227,7 @@ func TestDeployments(t *testing.T) {
 		}
 	}
 	if found == 0 {
-		t.Error("deployments/kubernetes holds no Deployment")
+		t.Error("deployments/kubernetes holds no Deployment and no CronJob")
 	}
 }
 
@@ -231,6 +269,36 @@ func TestDeploymentsFail(t *testing.T) {
 			settings := map[string]bool{}
 			for _, name := range variable.FindAllString(text, -1) {
 				settings[name] = true
+			}
+			want(t, list[0].faults(settings, "65532"), tt.want)
+		})
+	}
+}
+
+// TestCronJobFails breaks one thing at a time in the CronJob.
+func TestCronJobFails(t *testing.T) {
+	t.Parallel()
+	text := repository(t)["deployments/kubernetes/reconcile.yaml"]
+	settings := map[string]bool{}
+	for _, name := range variable.FindAllString(text, -1) {
+		settings[name] = true
+	}
+	for _, tt := range []struct{ old, new, want string }{
+		{"- reconcile\n", "- run\n", "it does not run reconcile"},
+		{"--timeout=50m", "--timeout=55m", "a deadline of 55m0s leaves too little after --timeout=55m0s"},
+		{"--timeout=50m", "--verbose", "a deadline of 55m0s leaves too little after --timeout=0s"},
+		{"concurrencyPolicy: Forbid", "concurrencyPolicy: Allow", "passes overlap"},
+		{"name: NATS_CREDS", "name: NATS_CREDENTIALS", "the program reads no variable NATS_CREDENTIALS"},
+		{"readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "the root file system is writable"},
+	} {
+		t.Run(tt.new, func(t *testing.T) {
+			t.Parallel()
+			if strings.Count(text, tt.old) != 1 {
+				t.Fatalf("the manifest has %d times %q", strings.Count(text, tt.old), tt.old)
+			}
+			list, err := deployments(strings.Replace(text, tt.old, tt.new, 1))
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%d CronJobs, error %v", len(list), err)
 			}
 			want(t, list[0].faults(settings, "65532"), tt.want)
 		})

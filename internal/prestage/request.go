@@ -21,7 +21,7 @@ type Request struct {
 
 	WholeBucket bool // a person asked for a prefix that is a whole bucket
 	NoIndex     bool // listed index files are not read
-	AskSizes    bool // sizes that nobody told are asked for, with plain HEADs
+	AskSizes    bool // of what has no known size, size and version are asked for, with plain HEADs
 
 	RewarmBefore  time.Time // records older than it do not count
 	EventTime     time.Time // the stream's timestamp; zero when there is no event

@@ -41,7 +41,8 @@ func (w *walk) sized(ctx context.Context, items []Item) error {
 	return nil
 }
 
-// size sends a plain HEAD, which fills nothing and changes no tier.
+// size sends a plain HEAD, which fills nothing and changes no tier. What it tells
+// is the version that is there now.
 func (w *walk) size(ctx context.Context, flow *Flow, i *Item) error {
 	a, err := retry(ctx, i.Ref, func() (Answer, error) {
 		return send(ctx, ctx, w.guard, flow, i.Ref, func(ctx context.Context) (Answer, error) {
@@ -50,11 +51,12 @@ func (w *walk) size(ctx context.Context, flow *Flow, i *Item) error {
 			return w.store.Head(ctx, i.Ref)
 		})
 	})
-	i.Size = a.Size
 	if err != nil {
-		i.Size = object.UnknownSize
+		return err // the size stays unknown
 	}
-	return err
+	a.Sequencer = i.Sequencer // which only an event tells
+	i.Version, i.Size, i.Current = a.Version, a.Size, true
+	return nil
 }
 
 // sizedItem yields i, whose size was asked for with the result err.

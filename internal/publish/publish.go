@@ -35,18 +35,28 @@ type Event struct {
 	Data        Data      `json:"data"`
 }
 
-// Data says what to warm: one of URI and Manifest.
+// Data says what to warm: one of URI, Manifest, and Objects in Bucket.
 type Data struct {
-	URI          string `json:"uri,omitempty"`
-	Manifest     string `json:"manifest,omitempty"`
-	Run          string `json:"run,omitempty"`
-	Step         *int64 `json:"step,omitempty"`
-	Model        string `json:"model,omitempty"`
-	Version      string `json:"version,omitempty"`
-	Format       string `json:"format,omitempty"`
-	Complete     bool   `json:"complete,omitempty"`
-	TotalObjects int64  `json:"total_objects,omitempty"`
-	TotalBytes   int64  `json:"total_bytes,omitempty"`
+	URI          string    `json:"uri,omitempty"`
+	Manifest     string    `json:"manifest,omitempty"`
+	Bucket       string    `json:"bucket,omitempty"`
+	Objects      []Object  `json:"objects,omitempty"`
+	Run          string    `json:"run,omitempty"`
+	Step         *int64    `json:"step,omitempty"`
+	Model        string    `json:"model,omitempty"`
+	Version      string    `json:"version,omitempty"`
+	Format       string    `json:"format,omitempty"`
+	Complete     bool      `json:"complete,omitempty"`
+	TotalObjects int64     `json:"total_objects,omitempty"`
+	TotalBytes   int64     `json:"total_bytes,omitempty"`
+	RewarmBefore time.Time `json:"rewarm_before,omitzero"`
+}
+
+// Object is one version of an object in Data.Bucket. Only Key must be known.
+type Object struct {
+	Key  string `json:"key"`
+	Size int64  `json:"size,omitempty"` // bytes, 0: unknown
+	ETag string `json:"etag,omitempty"`
 }
 
 // Sent is where the stream has stored an event.
