@@ -196,6 +196,9 @@ func (e *event) lead(ctx, start context.Context, i turn, prev uint64, asked func
 		return f, err
 	}
 	done(max(f.Size, 0))
+	if !e.dryRun && rec.Revision > 0 && rec.ETag != "" && rec.ETag == f.ETag {
+		e.metrics.refilledBytes.Add(float64(max(f.Size, 0)))
+	}
 	if f.read = read; e.confirmer != nil {
 		f.verdict = e.confirmer.Filled(f.Size, f.Latency, read || f.tries > 1)
 	}

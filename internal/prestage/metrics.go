@@ -11,12 +11,13 @@ import (
 type Metrics struct {
 	filled, alreadyWarm, skipped, failed prometheus.Counter
 
-	filledBytes prometheus.Counter
-	fillSeconds prometheus.Histogram
-	inFlight    prometheus.Gauge
-	limit       prometheus.Gauge
-	endpoint    prometheus.Gauge
-	tells       prometheus.Gauge
+	filledBytes   prometheus.Counter
+	refilledBytes prometheus.Counter
+	fillSeconds   prometheus.Histogram
+	inFlight      prometheus.Gauge
+	limit         prometheus.Gauge
+	endpoint      prometheus.Gauge
+	tells         prometheus.Gauge
 }
 
 // NewMetrics registers the metrics with reg. It panics when they are there
@@ -35,6 +36,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		filledBytes: f.NewCounter(prometheus.CounterOpts{
 			Name: "prestage_filled_bytes_total",
 			Help: "Bytes of the objects that LOTA was asked to fill and accepted, as far as their sizes are known.",
+		}),
+		refilledBytes: f.NewCounter(prometheus.CounterOpts{
+			Name: "prestage_refilled_bytes_total",
+			Help: "Of the bytes filled, those of an object that was on record in the same version: its record was too old, or was to be ignored.",
 		}),
 		fillSeconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "prestage_fill_seconds",

@@ -173,6 +173,17 @@ func TestPrefix(t *testing.T) {
 	if got.Objects.AlreadyWarm != 3500 || store.count("fill") != 3500 || store.count("head") != 0 {
 		t.Errorf("again: %+v", got.Objects)
 	}
+
+	// Asked for although they are: that is told, since somebody pays for it.
+	if n := r.metric(t, "prestage_refilled_bytes_total", ""); n != 0 {
+		t.Errorf("%v bytes filled twice before anybody asked for it", n)
+	}
+	r.warm(t, Request{Prefix: ckpt("p/"), Complete: true, RewarmBefore: time.Now()})
+	store.fill = always("e2")
+	r.warm(t, Request{Objects: []object.Attrs{{Ref: ckpt("p/0"), Version: object.Version{ETag: "e2"}, Size: object.UnknownSize}}, RewarmBefore: time.Now()})
+	if n := r.metric(t, "prestage_refilled_bytes_total", ""); n != 3_500_000 {
+		t.Errorf("%v bytes filled twice, want 3500000: a new version is none", n)
+	}
 }
 
 func TestRelisting(t *testing.T) {
