@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/config"
-
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/doctor"
 	"github.com/prestage/prestage/internal/object"
@@ -33,9 +31,9 @@ func (c doctorCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	aws, err := config.LoadDefaultConfig(ctx)
+	aws, err := loadAWS(ctx, w.quietLogger())
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return err
 	}
 	findings := []doctor.Finding{}
 	failed := 0

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/smithy-go/logging"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
@@ -213,6 +215,25 @@ func newEvents(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSDKLogs has the AWS SDK say something, as when it looks for credentials.
+func TestSDKLogs(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c, err := loadAWS(t.Context(), slog.New(slog.NewJSONHandler(&out, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Logger.Logf(logging.Debug, "nobody asked")
+	c.Logger.Logf(logging.Warn, "falling back to %s", "IMDSv1")
+	var line struct{ Level, Msg, Text string }
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatalf("%v in %q", err, &out)
+	}
+	if line.Level != "WARN" || line.Msg != "aws sdk" || line.Text != "falling back to IMDSv1" {
+		t.Errorf("said %q", &out)
 	}
 }
 

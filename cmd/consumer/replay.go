@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -151,14 +150,15 @@ func (c replayCmd) durations() string {
 }
 
 func (c replayCmd) fromHistory(ctx context.Context, w world, cfg app.Config, out *replayOutput, selection replay.Selection) error {
-	aws, err := config.LoadDefaultConfig(ctx)
+	log := w.quietLogger()
+	aws, err := loadAWS(ctx, log)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return err
 	}
 	// A first signal stops asking; what has been asked for may still finish.
 	work, cut := app.DrainContext(ctx, cfg.DrainTimeout)
 	defer cut()
-	h, err := app.OpenHistory(work, cfg, app.Deps{Log: w.quietLogger(), Registry: prometheus.NewRegistry(), AWS: aws})
+	h, err := app.OpenHistory(work, cfg, app.Deps{Log: log, Registry: prometheus.NewRegistry(), AWS: aws})
 	if err != nil {
 		return err
 	}

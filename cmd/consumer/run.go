@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -27,9 +26,9 @@ func (runCmd) Run(ctx context.Context, w world) error {
 	if ignored := app.Ignored(w.environ); len(ignored) > 0 {
 		log.LogAttrs(ctx, slog.LevelWarn, "settings without effect in this version", slog.Any("names", ignored))
 	}
-	aws, err := config.LoadDefaultConfig(ctx)
+	aws, err := loadAWS(ctx, log)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return err
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

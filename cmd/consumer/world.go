@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -43,11 +45,29 @@ func (w world) jetStream() (cfg app.Config, js jetstream.JetStream, closeIt func
 
 // engine is the daemon's, for a command.
 func (w world) engine(ctx context.Context, cfg app.Config, ledger dedupe.Ledger) (*app.Engine, error) {
-	aws, err := config.LoadDefaultConfig(ctx)
+	log := w.quietLogger()
+	aws, err := loadAWS(ctx, log)
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, err
 	}
-	return app.NewEngine(ctx, cfg, app.Deps{Log: w.quietLogger(), Registry: prometheus.NewRegistry(), AWS: aws}, ledger)
+	return app.NewEngine(ctx, cfg, app.Deps{Log: log, Registry: prometheus.NewRegistry(), AWS: aws}, ledger)
+}
+
+// loadAWS is the SDK's default chain. What the SDK has to say goes to log: by
+// itself it writes lines of its own format to standard error.
+func loadAWS(ctx context.Context, log *slog.Logger) (aws.Config, error) {
+	c, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.LoggerFunc(
+		func(class logging.Classification, format string, v ...any) {
+			level := slog.LevelDebug
+			if class == logging.Warn {
+				level = slog.LevelWarn
+			}
+			log.LogAttrs(ctx, level, "aws sdk", slog.String("text", fmt.Sprintf(format, v...)))
+		})))
+	if err != nil {
+		return aws.Config{}, &exitError{exitUsage, err}
+	}
+	return c, nil
 }
 
 // quietLogger is for commands whose output is for people: warnings only.

@@ -83,14 +83,22 @@ func (a *App) Ready() error {
 // way get PRESTAGE_DRAIN_TIMEOUT. It returns nil after a clean stop.
 func (a *App) Run(ctx context.Context) error {
 	defer a.admin.close(ctx)
-	closed := make(chan error, 1)
-	nc, err := connect(a.cfg, instanceName(a.cfg), a.deps.Log, closed)
+	lota, err := newLOTA(a.cfg, a.deps)
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
+	defer lota.close()
+	metrics := a.newMetrics()
+	// From here on probes are answered: the first try to connect may take long.
 	group, fetch := errgroup.WithContext(ctx)
 	group.Go(a.admin.serve)
+	closed := make(chan error, 1)
+	nc, err := connect(a.cfg, instanceName(a.cfg), a.deps.Log, closed)
+	if err != nil {
+		a.admin.close(ctx)
+		return errors.Join(err, group.Wait())
+	}
+	defer nc.Close()
 	group.Go(func() error {
 		tellWhyNot(a.cfg, nc, a.deps.Log)
 		return nil
@@ -109,46 +117,30 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		defer a.admin.close(ctx)
-		return a.consume(fetch, nc)
+		return a.consume(fetch, nc, lota, metrics)
 	})
 	return group.Wait()
 }
 
 // consume runs the lanes until fetch ends and what is in hand is settled.
-func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
-	cfg, log, reg := a.cfg, a.deps.Log, a.deps.Registry
+func (a *App) consume(fetch context.Context, nc *nats.Conn, lota *lota, metrics metrics) error {
+	cfg, log := a.cfg, a.deps.Log
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("jetstream: %w", err)
 	}
-	lota, err := newLOTA(cfg, a.deps)
-	if err != nil {
-		return err
-	}
-	defer lota.close()
 	a.state.Store(&state{nc: nc, endpoint: lota.endpoint})
 	stopped := context.AfterFunc(fetch, func() { a.change(func(s *state) { s.draining = true }) })
 	defer stopped()
 
 	defer lota.watch(context.WithoutCancel(fetch))() // fills under way still want the gate
 
-	var names []string
-	for _, l := range cfg.lanes() {
-		names = append(names, l.name)
-	}
-	metrics := consumer.NewMetrics(reg, names...)
-	registerInfo(reg, a.deps.Build)
-	dropped := promauto.With(reg).NewCounter(prometheus.CounterOpts{
-		Name: "prestage_ledger_writes_dropped_total",
-		Help: "Records of fills for which the ledger's bucket had no room; each may cost one more HEAD.",
-	})
-
 	for {
 		res, err := a.provision(fetch, js)
 		if err != nil || fetch.Err() != nil {
 			return err
 		}
-		var ledger dedupe.Ledger = dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log, GivenUp: dropped})
+		var ledger dedupe.Ledger = dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log, GivenUp: metrics.dropped})
 		if cfg.DryRun {
 			ledger = dedupe.NewOverlay(ledger)
 			log.LogAttrs(fetch, slog.LevelWarn, "dry run: nothing is filled, receipts say what would be")
@@ -162,7 +154,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 			Cluster: cfg.Cluster,
 			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(),
 			Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
-			Warmer: warmer, Gate: lota.endpoint, Metrics: metrics, Log: log,
+			Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
 		})
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {
 			return err
@@ -176,6 +168,28 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn) error {
 			return nil
 		case <-time.After(2 * time.Second):
 		}
+	}
+}
+
+// metrics are those that are not the endpoint's.
+type metrics struct {
+	lanes   *consumer.Metrics
+	dropped prometheus.Counter
+}
+
+func (a *App) newMetrics() metrics {
+	reg := a.deps.Registry
+	registerInfo(reg, a.deps.Build)
+	var names []string
+	for _, l := range a.cfg.lanes() {
+		names = append(names, l.name)
+	}
+	return metrics{
+		lanes: consumer.NewMetrics(reg, names...),
+		dropped: promauto.With(reg).NewCounter(prometheus.CounterOpts{
+			Name: "prestage_ledger_writes_dropped_total",
+			Help: "Records of fills for which the ledger's bucket had no room; each may cost one more HEAD.",
+		}),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -187,6 +188,45 @@ func TestRun(t *testing.T) {
 	}
 	if err := d.Ready(); err == nil || err.Error() != "draining" {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestAnswersWhileConnecting has a NATS that takes a connection and then says
+// nothing, on which connecting spends seconds.
+func TestAnswersWhileConnecting(t *testing.T) {
+	t.Parallel()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d := start(t, "NATS_URL=nats://"+l.Addr().String())
+	mute, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	if status, body := d.get(t, http.MethodGet, "/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz: %d %s", status, body)
+	}
+	if status, body := d.get(t, http.MethodGet, "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "nats is not reachable") {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	_, metrics := d.get(t, http.MethodGet, "/metrics")
+	for _, line := range []string{
+		`prestage_events_total{lane="model",outcome="warm"} 0`, `prestage_objects_total{outcome="filled"} 0`, `prestage_lag_messages{lane="checkpoint"} 0`,
+		"prestage_endpoint_up ", "prestage_ledger_writes_dropped_total 0", "prestage_build_info{",
+	} {
+		if !strings.Contains(metrics, "\n"+line) {
+			t.Errorf("no %s", line)
+		}
+	}
+	if err := mute.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mute.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the answers came after the first try to connect: %v", err)
 	}
 }
 

@@ -123,9 +123,19 @@ func ParseConfig(environ []string) (Config, error) {
 		}
 	}
 	if err := c.Validate(); err != nil {
-		return Config{}, err
+		return Config{}, asTyped(err, vars)
 	}
 	return c, nil
+}
+
+// asTyped shows the value as it was given: "-1h", where the parsed one reads
+// "-1h0m0s". Of a list, the element that is wrong says more.
+func asTyped(err error, vars map[string]string) error {
+	var e *SettingError
+	if errors.As(err, &e) && e.Value != "" && vars[e.Name] != "" && !strings.Contains(vars[e.Name], ",") {
+		e.Value = vars[e.Name]
+	}
+	return err
 }
 
 // settingError names the variable where env names the Go field, and says what

@@ -29,11 +29,11 @@ func (c *Config) Setup() Setup {
 			MaxAge: eventsAge, Duplicates: eventsWindow, AllowDirect: true,
 		},
 		Results: jetstream.StreamConfig{
-			Name: consumer.ResultsStream, Description: "what became of the events", Subjects: []string{"prestage.warmed.>", "prestage.failed.>"},
+			Name: consumer.ResultsStream, Description: "what became of the events", Subjects: resultSubjects,
 			Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, MaxAge: receiptsAge, MaxBytes: resultsBytes, AllowDirect: true,
 		},
 		Letters: jetstream.StreamConfig{
-			Name: dlq.Stream, Description: "dead letters of prestage", Subjects: []string{"prestage.dlq.>"},
+			Name: dlq.Stream, Description: "dead letters of prestage", Subjects: letterSubjects,
 			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowDirect: true,
 		},
 		Objects: dedupe.BucketConfig(c.DedupeTTL, 0),

@@ -18,6 +18,25 @@ func filters(subjects []string) []string {
 	return out
 }
 
+// resultSubjects and letterSubjects are what prestage writes to.
+var (
+	resultSubjects = []string{"prestage.warmed.>", "prestage.failed.>"}
+	letterSubjects = []string{"prestage.dlq.>"}
+)
+
+// written says whether a lane of the subject would take in what prestage itself
+// writes, and where that is. Two streams cannot have such subjects either.
+func written(subject string) (own string, ok bool) {
+	for _, own := range slices.Concat(resultSubjects, letterSubjects) {
+		for _, f := range filters([]string{subject}) {
+			if Meet(f, own) {
+				return own, true
+			}
+		}
+	}
+	return "", false
+}
+
 func validSubject(s string) bool {
 	tokens := strings.Split(s, ".")
 	for i, t := range tokens {

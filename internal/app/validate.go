@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prestage/prestage/internal/confirm"
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/prestage"
 )
 
@@ -30,7 +32,7 @@ func (c *Config) Validate() error {
 func (c *Config) checkNATS() error {
 	for _, raw := range c.NATSURL {
 		u, err := url.Parse(raw)
-		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+		if err != nil || u.Hostname() == "" || !validPort(u.Port()) || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			// The value may hold a password.
 			return &SettingError{Name: "NATS_URL", Want: "want nats://host:port (or tls, ws, wss), comma-separated; the value is not shown, it may hold a password"}
 		}
@@ -51,7 +53,7 @@ func (c *Config) checkLOTA() error {
 		return err
 	}
 	if c.LOTADial != "" {
-		if err := checkHostPort(c.LOTADial); err != nil {
+		if _, port, err := net.SplitHostPort(c.LOTADial); err != nil || port == "" || !validPort(port) {
 			return &SettingError{"LOTA_DIAL", c.LOTADial, "want host:port"}
 		}
 	}
@@ -79,6 +81,9 @@ func (c *Config) lotaURL() (*url.URL, error) {
 	if host == "cwobject.com" || strings.HasSuffix(host, ".cwobject.com") {
 		return fail("the primary endpoint answers the ranged HEAD but never fills the cache; use http://cwlota.com")
 	}
+	if !validPort(u.Port()) {
+		return fail("want a port of 1 to 65535, or none")
+	}
 	if host == lotaHost && u.Scheme == "https" {
 		return fail("LOTA speaks plain HTTP only; use http://cwlota.com")
 	}
@@ -98,12 +103,18 @@ func (c *Config) checkNames() error {
 	if !token.MatchString(c.Stream) {
 		return &SettingError{"PRESTAGE_STREAM", c.Stream, "want letters, digits, _ and - only, at most 128"}
 	}
+	if slices.Contains([]string{consumer.ResultsStream, dlq.Stream}, c.Stream) || strings.HasPrefix(c.Stream, "KV_") {
+		return &SettingError{"PRESTAGE_STREAM", c.Stream, "want a stream of events, this one is for what prestage writes"}
+	}
 	for name, subjects := range map[string][]string{
 		"PRESTAGE_MODEL_SUBJECTS": c.ModelSubjects, "PRESTAGE_CHECKPOINT_SUBJECTS": c.CheckpointSubjects,
 	} {
 		for _, s := range subjects {
 			if !validSubject(s) {
 				return &SettingError{name, s, "want NATS subjects, comma-separated, such as events.model.published"}
+			}
+			if own, ok := written(s); ok {
+				return &SettingError{name, s, "prestage writes to " + own + " itself"}
 			}
 		}
 	}
@@ -177,4 +188,10 @@ func checkHostPort(s string) error {
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
 	return err
+}
+
+// validPort says that port can be dialled, or is left out.
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || (err == nil && n > 0)
 }

@@ -79,6 +79,7 @@ func (s *System) start(ctx context.Context, o Options, log *slog.Logger) error {
 	if opts.Seed != 0 {
 		opts.Seed++ // the clusters have their bad moments at different times
 	}
+	opts.Logger = opts.Logger.With(slog.String("cluster", "second"))
 	addrs = lotasim.Addrs{LOTA: o.SecondLOTA, Primary: lotasim.NoListener, Admin: o.SecondAdmin}
 	s.Second, s.SecondServer, err = cluster(ctx, opts, s.Store, addrs)
 	return err

@@ -149,7 +149,8 @@ func TestSecondCluster(t *testing.T) {
 	o := freePorts()
 	o.SecondLOTA, o.SecondAdmin = "127.0.0.1:0", "127.0.0.1:0"
 	o.Seed = 7
-	s, err := Start(t.Context(), o, slog.New(slog.DiscardHandler))
+	var log bytes.Buffer
+	s, err := Start(t.Context(), o, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +159,12 @@ func TestSecondCluster(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	// The ports were chosen: the log must say whose they are.
+	for _, want := range []string{"cluster=second name=lota addr=" + s.SecondServer.LOTAAddr(), "cluster=second name=admin addr=" + s.SecondServer.AdminAddr()} {
+		if !strings.Contains(log.String(), "msg=listening "+want) {
+			t.Errorf("no %q in:\n%s", want, &log)
+		}
+	}
 	var text strings.Builder
 	if err := s.explain(o, &text); err != nil {
 		t.Fatal(err)
