@@ -20,6 +20,7 @@ type devCmd struct {
 	PrimaryPort int    `name:"primary-port" help:"Port of the primary endpoint, likewise."`
 	SimPort     int    `name:"sim-port" help:"Port of the emulator's admin listener, likewise."`
 	AdminPort   int    `name:"admin-port" help:"Port of the daemon's admin listener, likewise."`
+	GatewayPort int    `name:"gateway-port" help:"Port of the gateway, likewise."`
 }
 
 // Validate says which port is none.
@@ -50,7 +51,7 @@ func (d devCmd) Run(ctx context.Context, w world) error {
 	log := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level}))
 	return dev.Run(ctx, dev.Options{
 		Data: d.Data, Exit: d.Exit, NATSPort: d.NATSPort, LOTAPort: d.LOTAPort,
-		PrimaryPort: d.PrimaryPort, SimPort: d.SimPort, AdminPort: d.AdminPort,
+		PrimaryPort: d.PrimaryPort, SimPort: d.SimPort, AdminPort: d.AdminPort, GatewayPort: d.GatewayPort,
 		Command: invocation(),
 	}, w.stdout, isTerminal(w.stdout), log)
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -50,15 +49,11 @@ type cli struct {
 	Resume    resumeCmd    `cmd:"" help:"Restart a lane, or both."`
 	Reconcile reconcileCmd `cmd:"" help:"One pass, for cron: find what never became an event, and publish it."`
 	DLQ       dlqCmd       `cmd:"" name:"dlq" help:"Dead letters: ls, show, redrive, purge."`
+	Gateway   gatewayCmd   `cmd:"" help:"Webhooks and HTTP events into the stream."`
 	Doctor    doctorCmd    `cmd:"" help:"Check the set-up and say what is wrong, with the remedy; changes nothing."`
 	Lotasim   lotasimCmd   `cmd:"" help:"The LOTA emulator alone."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
-}
-
-// later are the commands that this version does not have.
-var later = []string{
-	"gateway",
 }
 
 func main() {
@@ -66,10 +61,6 @@ func main() {
 }
 
 func run(args []string, w world) int {
-	if len(args) > 0 && slices.Contains(later, args[0]) {
-		fmt.Fprintf(w.stderr, "prestage: %s: not in this version\n", args[0])
-		return exitUsage
-	}
 	var c cli
 	exited := false
 	parser, err := kong.New(&c,

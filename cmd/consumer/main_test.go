@@ -154,17 +154,6 @@ func TestBusyPort(t *testing.T) {
 	oneLine(t, stderr, "PRESTAGE_HTTP_ADDR=")
 }
 
-func TestLaterCommands(t *testing.T) {
-	t.Parallel()
-	for _, command := range []string{"gateway"} {
-		code, stdout, stderr := program(nil, command, "--help", "x")
-		if code != exitUsage || stdout != "" {
-			t.Errorf("%s: exit %d, %q", command, code, stdout)
-		}
-		oneLine(t, stderr, command+": not in this version")
-	}
-}
-
 func TestExit(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -34,7 +34,7 @@ type Deps struct {
 type App struct {
 	cfg   Config
 	deps  Deps
-	admin *admin
+	admin *listener
 	state atomic.Pointer[state]
 }
 

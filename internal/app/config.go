@@ -42,6 +42,19 @@ type Config struct {
 	DryRun             bool          `env:"PRESTAGE_DRY_RUN" envDefault:"false" doc:"consume under durables of its own (…-dry), plan, write receipts skipped: dry_run under keys of their own (….dry); no ranged HEAD, no results, no letters"`
 	HTTPAddr           string        `env:"PRESTAGE_HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"admin listener: /healthz, /readyz, /metrics"`
 
+	GatewayAddr                   string   `env:"PRESTAGE_GATEWAY_ADDR" envDefault:":8081" doc:"the gateway's listener, with /healthz and a /readyz of its own (NATS only)"`
+	GatewayTokens                 []Secret `env:"PRESTAGE_GATEWAY_TOKENS" doc:"bearer tokens for /v1/events, /hooks/s3 and /hooks/distribution; several, comma-separated, for rotation"`
+	GatewayTokensFile             string   `env:"PRESTAGE_GATEWAY_TOKENS_FILE" doc:"file with more of them, one a line; read again when it changes, as those below"`
+	GatewayMLflowSecrets          []Secret `env:"PRESTAGE_GATEWAY_MLFLOW_SECRETS" doc:"secrets of MLflow's webhooks"`
+	GatewayMLflowSecretsFile      string   `env:"PRESTAGE_GATEWAY_MLFLOW_SECRETS_FILE" doc:"file with more of them"`
+	GatewayWandBSecrets           []Secret `env:"PRESTAGE_GATEWAY_WANDB_SECRETS" doc:"secrets of W&B's webhooks"`
+	GatewayWandBSecretsFile       string   `env:"PRESTAGE_GATEWAY_WANDB_SECRETS_FILE" doc:"file with more of them"`
+	GatewayHuggingFaceSecrets     []Secret `env:"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS" doc:"secrets of Hugging Face's webhooks"`
+	GatewayHuggingFaceSecretsFile string   `env:"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS_FILE" doc:"file with more of them"`
+	GatewayHarborSecrets          []Secret `env:"PRESTAGE_GATEWAY_HARBOR_SECRETS" doc:"secrets of Harbor's webhooks, each the whole value of its Auth Header"`
+	GatewayHarborSecretsFile      string   `env:"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE" doc:"file with more of them"`
+	GatewayInsecure               bool     `env:"PRESTAGE_GATEWAY_INSECURE" envDefault:"false" doc:"opens the gateway's routes that have no secret; otherwise they answer 401"`
+
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat string     `env:"LOG_FORMAT" doc:"text or json; text on a terminal, else json"`
 }

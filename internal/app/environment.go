@@ -7,7 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,23 +29,8 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("%s=%q: %s", e.Name, e.Value, e.Want)
 }
 
-// later are the settings of features that this version does not have, and
-// whether each is a switch, of which off is fine.
-var later = map[string]bool{
-	"PRESTAGE_RULES":                            false,
-	"PRESTAGE_GATEWAY_ADDR":                     false,
-	"PRESTAGE_GATEWAY_TOKENS":                   false,
-	"PRESTAGE_GATEWAY_TOKENS_FILE":              false,
-	"PRESTAGE_GATEWAY_MLFLOW_SECRETS":           false,
-	"PRESTAGE_GATEWAY_MLFLOW_SECRETS_FILE":      false,
-	"PRESTAGE_GATEWAY_WANDB_SECRETS":            false,
-	"PRESTAGE_GATEWAY_WANDB_SECRETS_FILE":       false,
-	"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS":      false,
-	"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS_FILE": false,
-	"PRESTAGE_GATEWAY_HARBOR_SECRETS":           false,
-	"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE":      false,
-	"PRESTAGE_GATEWAY_INSECURE":                 true,
-}
+// later are the settings of features that this version does not have.
+var later = []string{"PRESTAGE_RULES"}
 
 // shared are settings of later versions that are not prestage's own: platforms
 // give them to every program.
@@ -57,20 +41,9 @@ var shared = []string{"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "OTEL_EXPO
 // be sent that they exclude. A command asks for those that it would use.
 func NotYet(environ []string, only ...string) error {
 	vars := variables(environ)
-	for _, name := range slices.Sorted(maps.Keys(later)) {
-		v := vars[name]
-		if v == "" || (len(only) > 0 && !slices.Contains(only, name)) {
-			continue
-		}
-		if !later[name] { // the value may be secret
-			return &SettingError{Name: name, Want: "not in this version; unset it"}
-		}
-		on, err := strconv.ParseBool(v)
-		if err != nil {
-			return &SettingError{name, v, wantBool}
-		}
-		if on {
-			return &SettingError{name, v, "not in this version; unset it"}
+	for _, name := range later {
+		if vars[name] != "" && (len(only) == 0 || slices.Contains(only, name)) {
+			return &SettingError{Name: name, Want: "not in this version; unset it"} // the value may be secret
 		}
 	}
 	return nil

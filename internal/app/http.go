@@ -13,19 +13,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// admin is the operator's listener. Nothing on it changes state.
-type admin struct {
+// listener is a port and what serves there.
+type listener struct {
+	name     string
 	listener net.Listener
 	server   *http.Server
+	grace    time.Duration // that requests under way have when it closes
 }
 
-// listenAdmin binds addr. ready says why the program is not ready, or nil; status
-// answers /api/status.
-func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, ready func() error, status http.HandlerFunc, log *slog.Logger) (*admin, error) {
+// listen binds addr, which setting named, and says so.
+func listen(ctx context.Context, name, setting, addr string, grace time.Duration, log *slog.Logger) (*listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, &SettingError{"PRESTAGE_HTTP_ADDR", addr, fmt.Sprintf("cannot be listened on: %v", err)}
+		return nil, &SettingError{setting, addr, fmt.Sprintf("cannot be listened on: %v", err)}
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("name", name), slog.String("addr", l.Addr().String()))
+	return &listener{name: name, listener: l, grace: grace}, nil
+}
+
+// listenAdmin binds the operator's listener. Nothing on it changes state. ready
+// says why the program is not ready, or nil; status answers /api/status.
+func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, ready func() error, status http.HandlerFunc, log *slog.Logger) (*listener, error) {
+	l, err := listen(ctx, "admin", "PRESTAGE_HTTP_ADDR", addr, time.Second, log)
+	if err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -40,30 +52,33 @@ func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, read
 	})
 	mux.HandleFunc("GET /api/status", status)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("name", "admin"), slog.String("addr", l.Addr().String()))
-	return &admin{listener: l, server: &http.Server{
+	l.server = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-	}}, nil
+	}
+	return l, nil
 }
 
-func (a *admin) serve() error {
-	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("admin listener: %w", err)
+func (l *listener) serve() error {
+	if err := l.server.Serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("%s listener: %w", l.name, err)
 	}
 	return nil
 }
 
-// close lets requests under way finish for a second.
-func (a *admin) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if a.server.Shutdown(ctx) != nil {
-		_ = a.server.Close()
+// close lets requests under way finish for the grace time.
+func (l *listener) close(ctx context.Context) {
+	defer l.listener.Close()
+	if l.server == nil {
+		return
 	}
-	_ = a.listener.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.grace)
+	defer cancel()
+	if l.server.Shutdown(ctx) != nil {
+		_ = l.server.Close()
+	}
 }

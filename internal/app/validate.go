@@ -175,6 +175,9 @@ func (c *Config) checkListeners() error {
 	if err := checkHostPort(c.HTTPAddr); err != nil {
 		return &SettingError{"PRESTAGE_HTTP_ADDR", c.HTTPAddr, "want host:port"}
 	}
+	if err := checkHostPort(c.GatewayAddr); err != nil {
+		return &SettingError{"PRESTAGE_GATEWAY_ADDR", c.GatewayAddr, "want host:port"}
+	}
 	if !slices.Contains([]string{"", "text", "json"}, c.LogFormat) {
 		return &SettingError{"LOG_FORMAT", c.LogFormat, "want text or json"}
 	}

@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 
 	// Wiring.
 	"internal/app": {
+		"internal/gateway",
 		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
@@ -39,7 +40,8 @@ var arrows = map[string][]string{
 		"internal/consumer", "internal/events", "internal/prestage", "internal/dlq", "internal/outcome", "internal/object",
 	},
 
-	// The producer's side: it sends events and reads receipts.
+	// The producers' side: it sends events and reads receipts.
+	"internal/gateway": {"internal/publish", "internal/consumer", "internal/events", "internal/outcome", "internal/failpoint"},
 	"internal/publish": {"internal/consumer", "internal/events", "internal/outcome", "internal/object"},
 	"internal/reconcile": {
 		"internal/publish", "internal/consumer", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",
@@ -103,7 +105,7 @@ var reservations = []reserved{
 	{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
-			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "internal/reconcile", "internal/status", "internal/app", "internal/dev",
+			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "internal/gateway", "internal/reconcile", "internal/status", "internal/app", "internal/dev",
 			"internal/doctor", "internal/natstest",
 			"cmd/consumer", // connects for publish
 		},

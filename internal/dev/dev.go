@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/lotasim/run"
@@ -27,8 +28,9 @@ type Options struct {
 	NATSPort    int    // ports on 127.0.0.1, 0: a free one
 	LOTAPort    int
 	PrimaryPort int
-	SimPort     int    // the emulator's admin listener
-	AdminPort   int    // the daemon's admin listener
+	SimPort     int // the emulator's admin listener
+	AdminPort   int // the daemon's admin listener
+	GatewayPort int
 	Command     string // how this program was called, for the lines to paste
 }
 
@@ -48,6 +50,7 @@ type system struct {
 	natsURL string
 	lota    *run.System
 	admin   string // address of the daemon's admin listener
+	gateway string // address of the gateway
 	cfg     app.Config
 }
 
@@ -83,9 +86,18 @@ func Run(ctx context.Context, o Options, out io.Writer, terminal bool, log *slog
 	if err != nil {
 		return err
 	}
-	s.admin = daemon.AdminAddr()
+	gateway, err := app.NewGateway(appCtx, s.cfg, log)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	s.admin, s.gateway = daemon.AdminAddr(), gateway.Addr()
 	ended := make(chan error, 1)
-	go func() { ended <- daemon.Run(appCtx) }()
+	go func() {
+		group, groupCtx := errgroup.WithContext(appCtx)
+		group.Go(func() error { return daemon.Run(groupCtx) })
+		group.Go(func() error { return gateway.Run(groupCtx) })
+		ended <- group.Wait()
+	}()
 	defer func() {
 		stopApp()
 		err = errors.Join(err, <-ended)
@@ -155,6 +167,8 @@ func (s *system) newDaemon(ctx context.Context, o Options, log *slog.Logger) (*a
 		"LOTA_ENDPOINT=http://" + lotaHost,
 		"LOTA_DIAL=" + s.lota.Server.LOTAAddr(),
 		"PRESTAGE_HTTP_ADDR=" + loopback(o.AdminPort),
+		"PRESTAGE_GATEWAY_ADDR=" + loopback(o.GatewayPort),
+		"PRESTAGE_GATEWAY_INSECURE=true", // on loopback only
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuration of dev: %w", err)

@@ -11,7 +11,7 @@ func (s *system) paste(out io.Writer, command string) error {
 	object := modelPrefix + "model-00001-of-00004.safetensors"
 	r := strings.NewReplacer(
 		"{nats}", s.natsURL, "{lota}", s.lota.Server.LOTAAddr(), "{primary}", s.lota.Server.PrimaryAddr(),
-		"{sim}", s.lota.Server.AdminAddr(), "{admin}", s.admin, "{config}", s.lota.AWSConfig, "{command}", command,
+		"{sim}", s.lota.Server.AdminAddr(), "{admin}", s.admin, "{gateway}", s.gateway, "{config}", s.lota.AWSConfig, "{command}", command,
 		"{key}", accessKey, "{secret}", secretKey, "{region}", region,
 		"{bucket}", modelBucket, "{object}", object,
 		"{empty}", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -38,6 +38,9 @@ sleep 1; curl 'http://{sim}/truth?bucket=checkpoints&key=run-8/step-1/weights.bi
 
 # the same event with the nats tool; --jetstream waits for the stream, without it a mistyped subject is lost without a word
 nats --server {nats} pub --jetstream events.checkpoint.written.run-8 '{"uri":"s3://checkpoints/run-8/step-1/","run":"run-8","step":1,"complete":true}'
+
+# and over HTTP; the answer's Location tells what became of it
+curl -i http://{gateway}/v1/events -H 'Content-Type: application/json' -d '{"uri":"s3://checkpoints/run-8/step-1/","run":"run-8","step":1,"complete":true}'
 
 # warm by hand; on a cluster the same lines without HTTP_PROXY and -x
 HTTP_PROXY=http://{lota} aws --endpoint-url http://cwlota.com s3api head-object --bucket {bucket} --key {object} --range bytes=0-0

@@ -123,10 +123,15 @@ func (m manifest) faults(settings map[string]bool, imageUser string) []string {
 		env[e.Name] = e.Value
 		check(settings[e.Name] || slices.Contains(sdkVariables, e.Name), "the program reads no variable %s", e.Name)
 	}
-	if m.Kind == "CronJob" {
+	switch {
+	case m.Kind == "CronJob":
 		m.checkJob(c, check)
-	} else {
-		m.checkDeployment(c, env, check)
+	case slices.Equal(c.Args, []string{"gateway"}):
+		checkServer(c, check)
+		checkGateway(pod, env, check)
+	default:
+		checkServer(c, check)
+		checkDaemon(pod, env, check)
 	}
 
 	user := pod.SecurityContext
@@ -135,29 +140,25 @@ func (m manifest) faults(settings map[string]bool, imageUser string) []string {
 	check(slices.Equal(c.SecurityContext.Capabilities.Drop, []string{"ALL"}), "not all capabilities are dropped")
 	check(c.SecurityContext.Escalation != nil && !*c.SecurityContext.Escalation, "privilege escalation is allowed")
 
-	check(pod.tokenAt(c) == env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"], "the projected token is at %q, the SDK reads %q",
-		pod.tokenAt(c), env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
-	return out
-}
-
-// checkDeployment is for what runs for ever.
-func (m manifest) checkDeployment(c container, env map[string]string, check func(bool, string, ...any)) {
-	drain, err := time.ParseDuration(env["PRESTAGE_DRAIN_TIMEOUT"])
-	check(err == nil, "PRESTAGE_DRAIN_TIMEOUT is not set to a duration")
-	grace := time.Duration(m.Spec.Template.Spec.Grace) * time.Second
-	check(grace >= drain+15*time.Second, "a grace period of %v leaves too little after a drain of %v", grace, drain)
-
-	check(c.Liveness.HTTPGet.Path == "/healthz" && c.Liveness.HTTPGet.Port == "http", "the liveness probe is not /healthz on http")
-	check(c.Readiness.HTTPGet.Path == "/readyz" && c.Readiness.HTTPGet.Port == "http", "the readiness probe is not /readyz on http")
-	check(len(c.Ports) == 1 && c.Ports[0].Name == "http", "there is no port named http")
-	check(strings.HasPrefix(env["PRESTAGE_HTTP_ADDR"], "0.0.0.0:"), "the kubelet cannot reach PRESTAGE_HTTP_ADDR %q", env["PRESTAGE_HTTP_ADDR"])
+	if !slices.Equal(c.Args, []string{"gateway"}) { // which has no business with the store
+		check(pod.tokenAt(c) == env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"], "the projected token is at %q, the SDK reads %q",
+			pod.tokenAt(c), env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
+	}
 	for name, value := range m.Spec.Selector.MatchLabels {
 		check(m.Spec.Template.Metadata.Labels[name] == value, "the selector's label %s is not the pod's", name)
 	}
+	return out
+}
+
+// checkServer is for what runs for ever.
+func checkServer(c container, check checker) {
+	check(c.Liveness.HTTPGet.Path == "/healthz" && c.Liveness.HTTPGet.Port == "http", "the liveness probe is not /healthz on http")
+	check(c.Readiness.HTTPGet.Path == "/readyz" && c.Readiness.HTTPGet.Port == "http", "the readiness probe is not /readyz on http")
+	check(len(c.Ports) == 1 && c.Ports[0].Name == "http", "there is no port named http")
 }
 
 // checkJob is for a pass that ends.
-func (m manifest) checkJob(c container, check func(bool, string, ...any)) {
+func (m manifest) checkJob(c container, check checker) {
 	var timeout time.Duration
 	for _, arg := range c.Args {
 		if value, ok := strings.CutPrefix(arg, "--timeout="); ok {
@@ -168,6 +169,40 @@ func (m manifest) checkJob(c container, check func(bool, string, ...any)) {
 	check(len(c.Args) > 0 && c.Args[0] == "reconcile", "it does not run reconcile")
 	check(timeout > 0 && deadline >= timeout+30*time.Second, "a deadline of %v leaves too little after --timeout=%v", deadline, timeout)
 	check(m.Spec.Concurrency == "Forbid", "passes overlap")
+}
+
+type checker func(ok bool, format string, args ...any)
+
+// checkDaemon checks what only the consumer has.
+func checkDaemon(pod podSpec, env map[string]string, check checker) {
+	drain, err := time.ParseDuration(env["PRESTAGE_DRAIN_TIMEOUT"])
+	check(err == nil, "PRESTAGE_DRAIN_TIMEOUT is not set to a duration")
+	grace := time.Duration(pod.Grace) * time.Second
+	check(grace >= drain+15*time.Second, "a grace period of %v leaves too little after a drain of %v", grace, drain)
+	check(strings.HasPrefix(env["PRESTAGE_HTTP_ADDR"], "0.0.0.0:"), "the kubelet cannot reach PRESTAGE_HTTP_ADDR %q", env["PRESTAGE_HTTP_ADDR"])
+}
+
+// checkGateway checks what only the gateway has: it listens for all, and opens
+// no route without a secret.
+func checkGateway(pod podSpec, env map[string]string, check checker) {
+	check(pod.Grace >= 15, "a grace period of %d s cuts off requests that wait for the stream", pod.Grace)
+	check(strings.HasPrefix(env["PRESTAGE_GATEWAY_ADDR"], "0.0.0.0:"), "nobody can reach PRESTAGE_GATEWAY_ADDR %q", env["PRESTAGE_GATEWAY_ADDR"])
+	check(env["PRESTAGE_GATEWAY_INSECURE"] == "", "routes without a secret are open")
+	secrets := 0
+	for name, file := range env {
+		if !strings.HasPrefix(name, "PRESTAGE_GATEWAY_") || !strings.HasSuffix(name, "_FILE") {
+			continue
+		}
+		secrets++
+		check(slices.ContainsFunc(pod.Containers[0].Mounts, func(m struct {
+			Name string
+			Path string `yaml:"mountPath"`
+		},
+		) bool {
+			return strings.HasPrefix(file, m.Path+"/")
+		}), "%s is %q, where nothing is mounted", name, file)
+	}
+	check(secrets > 0, "no route has a secret")
 }
 
 // tokenAt is where c finds the projected token for CoreWeave's identity service.
@@ -231,11 +266,21 @@ func TestDeployments(t *testing.T) {
 	}
 }
 
-// TestDeploymentsFail breaks one thing at a time in the real manifest.
+// breakage is a change of a manifest and the fault that it has to be found by.
+type breakage struct{ old, new, want string }
+
+// TestDeploymentsFail breaks one thing at a time in the real manifests.
 func TestDeploymentsFail(t *testing.T) {
 	t.Parallel()
-	text := repository(t)["deployments/kubernetes/prestage.yaml"]
-	for _, tt := range []struct{ old, new, want string }{
+	failManifest(t, "gateway.yaml", []breakage{
+		{"terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 5", "a grace period of 5 s cuts off requests that wait for the stream"},
+		{`"0.0.0.0:8081"`, `"127.0.0.1:8081"`, `nobody can reach PRESTAGE_GATEWAY_ADDR "127.0.0.1:8081"`},
+		{"name: LOG_FORMAT", "name: PRESTAGE_GATEWAY_INSECURE", "routes without a secret are open"},
+		{"value: /var/run/secrets/gateway/tokens", "value: /etc/tokens", `PRESTAGE_GATEWAY_TOKENS_FILE is "/etc/tokens", where nothing is mounted`},
+		{"name: PRESTAGE_GATEWAY_TOKENS_FILE", "name: PRESTAGE_GATEWAY_TOKENS", "no route has a secret"},
+		{"path: /readyz", "path: /healthz", "the readiness probe is not /readyz on http"},
+	})
+	failManifest(t, "prestage.yaml", []breakage{
 		{"terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds: 30", "a grace period of 30s leaves too little after a drain of 30s"},
 		{"value: 30s", "value: soon", "PRESTAGE_DRAIN_TIMEOUT is not set to a duration"},
 		{"name: NATS_CREDS", "name: NATS_CREDENTIALS", "the program reads no variable NATS_CREDENTIALS"},
@@ -256,7 +301,18 @@ func TestDeploymentsFail(t *testing.T) {
 			"matchLabels:\n      app.kubernetes.io/name: prestage\n  strategy", "matchLabels:\n      app.kubernetes.io/name: other\n  strategy",
 			"the selector's label app.kubernetes.io/name is not the pod's",
 		},
-	} {
+	})
+}
+
+func failManifest(t *testing.T, file string, breakages []breakage) {
+	t.Helper()
+	files := repository(t)
+	settings, err := files.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := files["deployments/kubernetes/"+file]
+	for _, tt := range breakages {
 		t.Run(tt.new, func(t *testing.T) {
 			t.Parallel()
 			if strings.Count(text, tt.old) != 1 {
@@ -264,11 +320,7 @@ func TestDeploymentsFail(t *testing.T) {
 			}
 			list, err := deployments(strings.Replace(text, tt.old, tt.new, 1))
 			if err != nil || len(list) != 1 {
-				t.Fatalf("%d Deployments, error %v", len(list), err)
-			}
-			settings := map[string]bool{}
-			for _, name := range variable.FindAllString(text, -1) {
-				settings[name] = true
+				t.Fatalf("%d objects, error %v", len(list), err)
 			}
 			want(t, list[0].faults(settings, "65532"), tt.want)
 		})
@@ -278,31 +330,14 @@ func TestDeploymentsFail(t *testing.T) {
 // TestCronJobFails breaks one thing at a time in the CronJob.
 func TestCronJobFails(t *testing.T) {
 	t.Parallel()
-	text := repository(t)["deployments/kubernetes/reconcile.yaml"]
-	settings := map[string]bool{}
-	for _, name := range variable.FindAllString(text, -1) {
-		settings[name] = true
-	}
-	for _, tt := range []struct{ old, new, want string }{
+	failManifest(t, "reconcile.yaml", []breakage{
 		{"- reconcile\n", "- run\n", "it does not run reconcile"},
 		{"--timeout=50m", "--timeout=55m", "a deadline of 55m0s leaves too little after --timeout=55m0s"},
 		{"--timeout=50m", "--verbose", "a deadline of 55m0s leaves too little after --timeout=0s"},
 		{"concurrencyPolicy: Forbid", "concurrencyPolicy: Allow", "passes overlap"},
 		{"name: NATS_CREDS", "name: NATS_CREDENTIALS", "the program reads no variable NATS_CREDENTIALS"},
 		{"readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "the root file system is writable"},
-	} {
-		t.Run(tt.new, func(t *testing.T) {
-			t.Parallel()
-			if strings.Count(text, tt.old) != 1 {
-				t.Fatalf("the manifest has %d times %q", strings.Count(text, tt.old), tt.old)
-			}
-			list, err := deployments(strings.Replace(text, tt.old, tt.new, 1))
-			if err != nil || len(list) != 1 {
-				t.Fatalf("%d CronJobs, error %v", len(list), err)
-			}
-			want(t, list[0].faults(settings, "65532"), tt.want)
-		})
-	}
+	})
 }
 
 func TestImageUser(t *testing.T) {

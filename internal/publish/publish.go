@@ -71,11 +71,14 @@ type Sent struct {
 	after time.Time // the stream stored it later, as far as clocks agree
 }
 
+// maxToken bounds what of a producer's becomes a part of a subject, in bytes.
+const maxToken = 128
+
 // Subject is below base one of the run's (or model's) own, where its name can
 // be a token of a subject: a checkpoint is superseded only by a newer one on
 // the same subject.
 func Subject(base, name string) string {
-	if name == "" || strings.ContainsFunc(name, func(c rune) bool {
+	if name == "" || len(name) > maxToken || strings.ContainsFunc(name, func(c rune) bool {
 		return c <= ' ' || c >= 0x7f || c == '.' || c == '*' || c == '>'
 	}) {
 		return base
@@ -93,7 +96,7 @@ func Message(e Event, subject string) (*nats.Msg, error) {
 	}
 	m := nats.NewMsg(subject)
 	m.Header.Set("Content-Type", "application/cloudevents+json")
-	m.Header.Set(nats.MsgIdHdr, messageID(e))
+	m.Header.Set(nats.MsgIdHdr, MessageID(e.Source, e.ID))
 	m.Data = body
 	if _, err := events.Decode(events.Message{Subject: subject, Time: time.Now(), Header: m.Header, Data: body}); err != nil {
 		return nil, err
@@ -101,24 +104,36 @@ func Message(e Event, subject string) (*nats.Msg, error) {
 	return m, nil
 }
 
-// messageID is what the stream tells duplicates by. A "#" in the source is
+// MessageID is what the stream tells duplicates by. A "#" in the source is
 // escaped, so that no two events have the same.
-func messageID(e Event) string { return strings.ReplaceAll(e.Source, "#", "%23") + "#" + e.ID }
+func MessageID(source, id string) string { return strings.ReplaceAll(source, "#", "%23") + "#" + id }
 
 // clockSkew is how far this host's clock may be ahead of the server's.
 const clockSkew = 5 * time.Minute
 
-// Send stores e in stream and returns where.
-func Send(ctx context.Context, js jetstream.JetStream, stream string, e Event, m *nats.Msg) (Sent, error) {
-	after := time.Now().Add(-clockSkew)
+// ErrOtherStream says that a message was stored, but where nobody consumes it.
+var ErrOtherStream = errors.New("nobody consumes the event there")
+
+// Store has stream store m, and returns its acknowledgement.
+func Store(ctx context.Context, js jetstream.JetStream, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
 	ack, err := js.PublishMsg(ctx, m)
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return Sent{}, fmt.Errorf("no stream takes the subject %q: %w", m.Subject, err)
+		return nil, fmt.Errorf("no stream takes the subject %q: %w", m.Subject, err)
 	case err != nil:
-		return Sent{}, fmt.Errorf("publish to %q: %w", m.Subject, err)
+		return nil, fmt.Errorf("publish to %q: %w", m.Subject, err)
 	case ack.Stream != stream:
-		return Sent{}, fmt.Errorf("subject %q belongs to the stream %s, not to %s: nobody consumes the event there", m.Subject, ack.Stream, stream)
+		return nil, fmt.Errorf("subject %q belongs to the stream %s, not to %s: %w", m.Subject, ack.Stream, stream, ErrOtherStream)
+	}
+	return ack, nil
+}
+
+// Send stores e in stream and returns where.
+func Send(ctx context.Context, js jetstream.JetStream, stream string, e Event, m *nats.Msg) (Sent, error) {
+	after := time.Now().Add(-clockSkew)
+	ack, err := Store(ctx, js, stream, m)
+	if err != nil {
+		return Sent{}, err
 	}
 	if ack.Duplicate {
 		after = time.Time{}

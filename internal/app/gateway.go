@@ -1,0 +1,175 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/gateway"
+)
+
+// Gateway is the program that takes events over HTTP.
+type Gateway struct {
+	cfg      Config
+	log      *slog.Logger
+	keys     map[events.Route]*gateway.Keyring
+	listener *listener
+}
+
+// NewGateway checks cfg, reads the secrets and binds the listener, whose port
+// may be 0.
+func NewGateway(ctx context.Context, cfg Config, log *slog.Logger) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, log: log, keys: map[events.Route]*gateway.Keyring{}}
+	var without []events.Route
+	for _, s := range cfg.gatewaySecrets() {
+		k, err := gateway.NewKeyring(s.fixed, s.file, log)
+		if err != nil {
+			return nil, &SettingError{s.name + "_FILE", s.file, "want the path of a readable file of at most 64 KiB"}
+		}
+		if len(k.Secrets(ctx)) == 0 {
+			without = append(without, s.routes...)
+		}
+		for _, r := range s.routes {
+			g.keys[r] = k
+		}
+	}
+	var err error
+	if g.listener, err = listen(ctx, "gateway", "PRESTAGE_GATEWAY_ADDR", cfg.GatewayAddr, gatewayGrace, log); err != nil {
+		return nil, err
+	}
+	if len(without) > 0 {
+		level := slog.LevelInfo
+		if addr, ok := g.listener.listener.Addr().(*net.TCPAddr); cfg.GatewayInsecure && (!ok || !addr.IP.IsLoopback()) {
+			level = slog.LevelWarn // whoever reaches it can have things warmed
+		}
+		log.LogAttrs(ctx, level, "routes without a secret", slog.Any("routes", without), slog.Bool("open", cfg.GatewayInsecure))
+	}
+	return g, nil
+}
+
+// gatewaySecrets are the secrets of some routes.
+type gatewaySecrets struct {
+	name   string // of the setting
+	fixed  []string
+	file   string
+	routes []events.Route
+}
+
+func (c *Config) gatewaySecrets() []gatewaySecrets {
+	return []gatewaySecrets{
+		{"PRESTAGE_GATEWAY_TOKENS", reveal(c.GatewayTokens), c.GatewayTokensFile, []events.Route{events.RouteEvents, events.RouteS3, events.RouteDistribution}},
+		{"PRESTAGE_GATEWAY_MLFLOW_SECRETS", reveal(c.GatewayMLflowSecrets), c.GatewayMLflowSecretsFile, []events.Route{events.RouteMLflow}},
+		{"PRESTAGE_GATEWAY_WANDB_SECRETS", reveal(c.GatewayWandBSecrets), c.GatewayWandBSecretsFile, []events.Route{events.RouteWandB}},
+		{"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS", reveal(c.GatewayHuggingFaceSecrets), c.GatewayHuggingFaceSecretsFile, []events.Route{events.RouteHuggingFace}},
+		{"PRESTAGE_GATEWAY_HARBOR_SECRETS", reveal(c.GatewayHarborSecrets), c.GatewayHarborSecretsFile, []events.Route{events.RouteHarbor}},
+	}
+}
+
+func reveal(secrets []Secret) []string {
+	out := make([]string, len(secrets))
+	for i, s := range secrets {
+		out[i] = string(s)
+	}
+	return out
+}
+
+// Addr is where the gateway really listens.
+func (g *Gateway) Addr() string { return g.listener.listener.Addr().String() }
+
+// Run takes events until ctx ends; requests under way may finish. It returns nil
+// after a clean stop.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.listener.close(ctx)
+	closed := make(chan error, 1)
+	// What cannot be sent at once is refused at once: a buffer would send it
+	// after its sender was told that it is lost.
+	nc, err := connect(g.cfg, instanceName(g.cfg)+"-gateway", g.log, closed, nats.ReconnectBufSize(-1))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("jetstream: %w", err)
+	}
+	g.listener.server = gateway.NewServer(gateway.New(gateway.Config{
+		JS: js, Stream: g.cfg.Stream, Subjects: g.cfg.gatewaySubjects(),
+		Keys: g.keys, Insecure: g.cfg.GatewayInsecure,
+		Cluster: g.cfg.Cluster, Receipts: ReceiptsBucket, Log: g.log,
+	}))
+	group, until := errgroup.WithContext(ctx)
+	group.Go(g.listener.serve)
+	group.Go(func() error {
+		tellWhyNot(g.cfg, nc, g.log)
+		return nil
+	})
+	group.Go(func() error {
+		g.provision(until, js)
+		return nil
+	})
+	group.Go(func() error {
+		defer g.listener.close(ctx)
+		select {
+		case <-until.Done():
+			return nil
+		case err := <-closed:
+			return fmt.Errorf("nats connection closed for good: %w", err)
+		}
+	})
+	return group.Wait()
+}
+
+// gatewayGrace is how long requests under way may take after a signal: longer
+// than the gateway waits for the stream's answer.
+const gatewayGrace = 10 * time.Second
+
+// provision creates the stream when it is missing. A gateway that may not only
+// says so: the events are refused until the consumer has made one.
+func (g *Gateway) provision(ctx context.Context, js jetstream.JetStream) {
+	if !g.cfg.Provision {
+		return
+	}
+	b := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(200*time.Millisecond),
+		backoff.WithMaxInterval(time.Minute),
+		backoff.WithMaxElapsedTime(0))
+	err := backoff.Retry(func() error {
+		if !js.Conn().IsConnected() {
+			return errors.New("nats is not reachable")
+		}
+		p := &provisioner{cfg: g.cfg, js: js, clustered: js.Conn().ConnectedClusterName() != "", log: g.log}
+		try, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		_, err := p.stream(try, g.cfg.Setup().Events)
+		if hopeless(err) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(b, ctx))
+	if err != nil && ctx.Err() == nil {
+		g.log.LogAttrs(ctx, slog.LevelWarn, "stream not looked for", slog.String("stream", g.cfg.Stream), slog.Any("error", err))
+	}
+}
+
+// gatewaySubjects are the lanes' first subjects. Stores' notifications have one
+// of their own where the routine lane has it.
+func (c *Config) gatewaySubjects() gateway.Subjects {
+	const object = "events.object.created"
+	s := gateway.Subjects{Model: c.ModelSubjects[0], Checkpoint: c.CheckpointSubjects[0], Object: c.CheckpointSubjects[0]}
+	if covered(object, filters(c.CheckpointSubjects)) {
+		s.Object = object
+	}
+	return s
+}

@@ -1,0 +1,429 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/publish"
+)
+
+const (
+	bearerHeader = "Authorization: Bearer " + token
+
+	structured = `{"specversion":"1.0","type":"ai.checkpoint.written.v1","source":"/train/run-7","id":"run-7-step-100","data":{"uri":"s3://ckpt/run-7/step-100/","run":"run-7"}}`
+	s3Body     = `{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"ckpt"},"object":{"key":"run+1/a%2Bb","size":5}}}]}`
+	harborBody = `{"type":"PUSH_ARTIFACT","occur_at":1760000000,"operator":"admin","event_data":{"resources":[],"repository":{"repo_full_name":"models/llama"}}}`
+	hubBody    = `{"event":{"action":"update","scope":"repo.content"},"repo":{"type":"model","name":"org/x"},"updatedRefs":[{"ref":"refs/heads/main","newSha":"a"}]}`
+	imageBody  = `{"events":[{"id":"1","action":"push","target":{"mediaType":"application/octet-stream","digest":"sha256:00","size":1,"repository":"x"}}]}`
+)
+
+// signedMLflow are the headers of a delivery that is sent now.
+func signedMLflow(id, body string) []string {
+	stamp := strconv.FormatInt(time.Now().Unix(), 10)
+	return []string{"X-MLflow-Delivery-Id: " + id, "X-MLflow-Timestamp: " + stamp, "X-MLflow-Signature: " + sign(id, stamp, body), "Content-Type: application/json"}
+}
+
+// TestRoutes sends what each route is for, and looks at what the stream has: the
+// body as it came, and headers that make the consumer read what was meant.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	type want struct {
+		subject, id, source string // id "": <stream>/<seq>
+		format              events.Format
+		unresolvable        bool
+		messageID           bool
+	}
+	for _, tt := range []struct {
+		name, path, body string
+		headers          []string
+		want
+	}{
+		{
+			"structured", "/v1/events", structured,
+			[]string{bearerHeader, "Content-Type: application/cloudevents+json; charset=utf-8"},
+			want{"events.checkpoint.written.run-7", "run-7-step-100", "/train/run-7", "cloudevents", false, true},
+		},
+		{
+			"structured without its type", "/v1/events", strings.Replace(structured, "-100", "-101", 1),
+			[]string{bearerHeader},
+			want{"events.checkpoint.written.run-7", "run-7-step-101", "/train/run-7", "cloudevents", false, true},
+		},
+		{
+			"binary", "/v1/events", `{"uri":"s3://models/llama/","model":"llama"}`,
+			[]string{bearerHeader, "Content-Type: application/json", "CE-SpecVersion: 1.0", "ce-id: a%20b", "ce-source: /ci", "ce-type: ai.model.published.v1", "X-Other: kept out"},
+			want{"events.model.published.llama", "a b", "/ci", "cloudevents", false, true},
+		},
+		{
+			"native", "/v1/events", `{"uri":"s3://ckpt/last.ckpt","run":"run-7"}`,
+			[]string{bearerHeader, "Content-Type: application/json"},
+			want{"events.checkpoint.written.run-7", "", "", "native", false, false},
+		},
+		{
+			"native model", "/v1/events", `{"uri":"s3://models/llama/","model":"llama"}`,
+			[]string{bearerHeader},
+			want{"events.model.published.llama", "", "", "native", false, false},
+		},
+		{
+			"native with a name that is no token", "/v1/events", `{"uri":"s3://ckpt/last.ckpt","run":"run 7.>"}`,
+			[]string{bearerHeader},
+			want{"events.checkpoint.written", "", "", "native", false, false},
+		},
+		{
+			"a store's record as a CloudEvent", "/v1/events", `{"specversion":"1.0","id":"i","source":"s","type":"com.amazonaws.s3.ObjectCreated:Put","data":` + strings.TrimSuffix(strings.TrimPrefix(s3Body, `{"Records":[`), `]}`) + `}`,
+			[]string{bearerHeader},
+			want{"events.object.created", "i", "s", "cloudevents", false, true},
+		},
+		{"S3", "/hooks/s3", s3Body, []string{bearerHeader}, want{"events.object.created", "", "", "s3", false, true}},
+		{
+			"SNS", "/hooks/s3", `{"Type":"Notification","MessageId":"m","TopicArn":"arn:t","Message":"{\"Event\":\"s3:TestEvent\"}"}`,
+			[]string{"Authorization: Basic c25zOmEtdG9rZW4tZm9yLWV2ZW50cw=="},
+			want{"events.object.created", "m", "arn:t", "s3", false, true},
+		},
+		{"MLflow", "/hooks/mlflow", mlflowBody, signedMLflow("d1", mlflowBody), want{"events.model.published.llama", "d1", "/hooks/mlflow", "mlflow", false, true}},
+		{"W&B", "/hooks/wandb", wandbBody, []string{"X-Wandb-Signature: " + wandbSig, "Authorization: Bearer of-wandb"}, want{"events.model.published", "", "", "wandb", false, true}},
+		{"Hugging Face", "/hooks/huggingface", hubBody, []string{"X-Webhook-Secret: " + secret}, want{"events.model.published", "", "", "huggingface", true, true}},
+		{"Harbor", "/hooks/harbor", harborBody, []string{"Authorization: " + secret}, want{"events.model.published", "", "", "harbor", true, true}},
+		{
+			"distribution", "/hooks/distribution", imageBody,
+			[]string{bearerHeader, "Content-Type: application/vnd.docker.distribution.events.v2+json"},
+			want{"events.model.published", "", "", "distribution", false, true},
+		},
+	} {
+		a := b.post(t, tt.path, tt.body, tt.headers...)
+		s := a.sent(t)
+		id := tt.id
+		if id == "" {
+			id = fmt.Sprintf("EVENTS/%d", s.Seq)
+		}
+		if diff := cmp.Diff(publish.Sent{ID: id, Source: tt.source, Subject: tt.subject, Stream: "EVENTS", Seq: s.Seq}, s, cmp.AllowUnexported(publish.Sent{})); diff != "" {
+			t.Errorf("%s: answer (-want +got):\n%s", tt.name, diff)
+		}
+		m := b.message(t, s.Seq)
+		if string(m.Data) != tt.body || m.Subject != tt.subject {
+			t.Errorf("%s: stored on %s: %s", tt.name, m.Subject, m.Data)
+		}
+		if has := m.Header.Get(nats.MsgIdHdr) != ""; has != tt.messageID {
+			t.Errorf("%s: a message id: %v, want %v", tt.name, has, tt.messageID)
+		}
+		if leak := fmt.Sprint(m.Header); strings.Contains(leak, secret) || strings.Contains(leak, token) || strings.Contains(leak, "kept out") || strings.Contains(leak, "of-wandb") {
+			t.Errorf("%s: headers that nobody needs, or secrets: %v", tt.name, leak)
+		}
+		ev, err := events.Decode(events.Message{Stream: "EVENTS", Seq: s.Seq, Time: m.Time, Subject: m.Subject, Header: m.Header, Data: m.Data})
+		if ev.ID != s.ID || ev.Source != s.Source || ev.Format != tt.format || (err != nil) != tt.unresolvable {
+			t.Errorf("%s: read as %s, id %q, source %q, error %v", tt.name, ev.Format, ev.ID, ev.Source, err)
+		}
+		if loc := a.header.Get("Location"); !strings.HasPrefix(loc, "/v1/events?id=") {
+			t.Errorf("%s: Location %q", tt.name, loc)
+		}
+	}
+	for _, s := range []string{token, secret, wandbSig, "of-wandb"} {
+		if strings.Contains(b.log.String(), s) {
+			t.Errorf("the log tells %q", s)
+		}
+	}
+}
+
+// TestRefusals: what is refused is not in the stream, and whoever sent it learns
+// what to do.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	stale := strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)
+	for _, tt := range []struct {
+		name, method, path, body string
+		headers                  []string
+		status                   int
+		detail                   string // part of it
+	}{
+		{"no token", "POST", "/v1/events", structured, nil, 401, "PRESTAGE_GATEWAY_TOKENS"},
+		{"another's token", "POST", "/v1/events", structured, []string{"Authorization: Bearer " + secret}, 401, "none of this route's"},
+		{"a token in the query", "POST", "/v1/events?token=" + token, structured, nil, 401, "PRESTAGE_GATEWAY_TOKENS"},
+		{"a token on a signed route", "POST", "/hooks/mlflow", mlflowBody, []string{bearerHeader}, 401, "X-MLflow-Signature"},
+		{"an old MLflow delivery", "POST", "/hooks/mlflow", mlflowBody, []string{"X-MLflow-Delivery-Id: i", "X-MLflow-Timestamp: " + stale, "X-MLflow-Signature: " + sign("i", stale, mlflowBody)}, 401, "five minutes"},
+		{"W&B, tampered", "POST", "/hooks/wandb", wandbBody + " ", []string{"X-Wandb-Signature: " + wandbSig}, 401, "X-Wandb-Signature"},
+		{"not JSON", "POST", "/v1/events", "{", []string{bearerHeader}, 400, "ends too early"},
+		{"not JSON to a hook", "POST", "/hooks/s3", "<xml/>", []string{bearerHeader}, 400, "not JSON"},
+		{"nothing", "POST", "/v1/events", "", []string{bearerHeader}, 400, "empty"},
+		{"an event without its target", "POST", "/v1/events", `{"run":"run-7"}`, []string{bearerHeader}, 400, `send {"uri"`},
+		{"a whole bucket", "POST", "/v1/events", `{"uri":"s3://ckpt/"}`, []string{bearerHeader}, 422, "whole bucket"},
+		{"a foreign type", "POST", "/v1/events", `{"specversion":"1.0","type":"x","source":"s","id":"i","data":{}}`, []string{bearerHeader}, 422, "ai.model.published.v1"},
+		{"a hook's body as an event", "POST", "/v1/events", harborBody, []string{bearerHeader}, 400, `send {"uri"`},
+		{"a batch that is none", "POST", "/v1/events", structured, []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "a JSON list"},
+		{"an empty batch", "POST", "/v1/events", "[]", []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "1 to 1000"},
+		{"too large a batch", "POST", "/v1/events", "[" + strings.Repeat("1,", maxBatch) + "1]", []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "1 to 1000"},
+		{"a batch with a bad event", "POST", "/v1/events", "[" + structured + `,{"uri":"s3://ckpt/a"}]`, []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "event 1 of the batch"},
+		{"compressed", "POST", "/v1/events", structured, []string{bearerHeader, "Content-Encoding: gzip"}, 415, "without Content-Encoding"},
+		{"too large", "POST", "/v1/events", strings.Repeat(" ", 1<<20), []string{bearerHeader}, 413, "manifest"},
+		{"another method", "PUT", "/hooks/s3", s3Body, []string{bearerHeader}, 405, "POST"},
+		{"another path", "POST", "/hooks/jira", "{}", nil, 404, "/v1/events"},
+		{"a receipt of nothing", "GET", "/v1/events", "", []string{bearerHeader}, 400, "id="},
+		{"a receipt without a token", "GET", "/v1/events?id=x", "", nil, 401, "PRESTAGE_GATEWAY_TOKENS"},
+		{"no receipts yet", "GET", "/v1/events?id=x", "", []string{bearerHeader}, 404, "none yet"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := b.do(t, tt.method, tt.path, strings.NewReader(tt.body), tt.headers...)
+			if p := a.problem(t, tt.status); !strings.Contains(p.Detail, tt.detail) {
+				t.Errorf("detail %q, want %q in it", p.Detail, tt.detail)
+			}
+			if tt.status == 401 && strings.HasPrefix(tt.path, "/v1") && a.header.Get("WWW-Authenticate") == "" {
+				t.Error("no WWW-Authenticate")
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if n := b.stored(t); n != 0 {
+			t.Errorf("%d messages are stored, want none", n)
+		}
+		if log := b.log.String(); !strings.Contains(log, "refused") || strings.Contains(log, token) || strings.Contains(log, secret) {
+			t.Errorf("the log tells no refusal, or a secret:\n%s", log)
+		}
+	})
+}
+
+// TestClosedRoutes: a route without a secret is closed, unless all such are open.
+func TestClosedRoutes(t *testing.T) {
+	t.Parallel()
+	bodies := map[string]string{
+		"/v1/events": structured, "/hooks/mlflow": mlflowBody, "/hooks/wandb": wandbBody, "/hooks/huggingface": hubBody,
+		"/hooks/s3": s3Body, "/hooks/harbor": harborBody, "/hooks/distribution": imageBody,
+	}
+	for _, insecure := range []bool{false, true} {
+		b := setup(t, func(c *Config) {
+			c.Keys, c.Insecure = map[events.Route]*Keyring{events.RouteHarbor: ring(t, secret)}, insecure
+		})
+		for path, body := range bodies {
+			a := b.post(t, path, body)
+			if insecure && path != "/hooks/harbor" { // which has a secret
+				a.sent(t)
+				continue
+			}
+			a.problem(t, 401)
+		}
+	}
+}
+
+// TestDuplicates: what a sender sends twice is stored once.
+func TestDuplicates(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	second := strings.Replace(mlflowBody, `"3"`, `"4"`, 1)
+	for name, tt := range map[string]struct {
+		path, body string
+		headers    []string
+		again      string // the body of the second request
+		headers2   []string
+		duplicate  bool
+	}{
+		"CloudEvent":                 {"/v1/events", structured, []string{bearerHeader}, strings.Replace(structured, "step-100/", "step-100/a", 1), []string{bearerHeader}, true},
+		"plain native event":         {"/v1/events", `{"uri":"s3://ckpt/last.ckpt"}`, []string{bearerHeader}, `{"uri":"s3://ckpt/last.ckpt"}`, []string{bearerHeader}, false},
+		"MLflow's retry":             {"/hooks/mlflow", mlflowBody, signedMLflow("d1", mlflowBody), mlflowBody, signedMLflow("d1", mlflowBody), true},
+		"MLflow's next delivery":     {"/hooks/mlflow", mlflowBody, signedMLflow("d2", mlflowBody), mlflowBody, signedMLflow("d3", mlflowBody), false},
+		"MLflow's id for other news": {"/hooks/mlflow", mlflowBody, signedMLflow("d4", mlflowBody), second, signedMLflow("d4", second), true},
+		"W&B":                        {"/hooks/wandb", wandbBody, []string{"X-Wandb-Signature: " + wandbSig}, wandbBody, []string{"X-Wandb-Signature: " + wandbSig}, true},
+		"S3":                         {"/hooks/s3", s3Body, []string{bearerHeader}, s3Body, []string{bearerHeader}, true},
+		"another of S3":              {"/hooks/s3", strings.Replace(s3Body, "a%2Bb", "b", 1), []string{bearerHeader}, strings.Replace(s3Body, "a%2Bb", "c", 1), []string{bearerHeader}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := b.post(t, tt.path, tt.body, tt.headers...).sent(t)
+			again := b.post(t, tt.path, tt.again, tt.headers2...).sent(t)
+			if first.Duplicate || again.Duplicate != tt.duplicate || (again.Seq == first.Seq) != tt.duplicate {
+				t.Errorf("first %+v, again %+v, want a duplicate: %v", first, again, tt.duplicate)
+			}
+		})
+	}
+}
+
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	var items []string
+	for i := range 100 {
+		items = append(items, strings.Replace(structured, "step-100", fmt.Sprint("step-", i), 1))
+	}
+	body := "[ " + strings.Join(items, ",\n ") + " ]"
+	headers := []string{bearerHeader, "Content-Type: application/cloudevents-batch+json; charset=utf-8"}
+	for _, duplicate := range []bool{false, true} {
+		a := b.post(t, "/v1/events", body, headers...)
+		var sent []publish.Sent
+		if err := json.Unmarshal([]byte(a.body), &sent); err != nil || a.status != 202 || len(sent) != len(items) {
+			t.Fatalf("status %d, %d events, %v: %s", a.status, len(sent), err, a.body)
+		}
+		for i, s := range sent {
+			if s.ID != fmt.Sprint("run-7-step-", i) || s.Duplicate != duplicate {
+				t.Errorf("event %d: %+v", i, s)
+			}
+			if m := b.message(t, s.Seq); string(m.Data) != items[i] || m.Header.Get("Content-Type") != "application/cloudevents+json" {
+				t.Errorf("event %d: stored %v %s", i, m.Header, m.Data)
+			}
+		}
+	}
+	if n := b.stored(t); n != uint64(len(items)) {
+		t.Errorf("%d messages are stored, want %d", n, len(items))
+	}
+}
+
+// TestHooksStoreWhatTheyCannotRead: nobody reads the answer to a webhook, so that
+// what a later version may read, and an operator should see, is stored.
+func TestHooksStoreWhatTheyCannotRead(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	const body = `{"event_type":"LINK_ARTIFACT","s3_uri":"${artifact_metadata.s3_uri}"}`
+	s := b.post(t, "/hooks/wandb", body, "X-Wandb-Signature: "+base64HMAC(secret, []byte(body))).sent(t)
+	if m := b.message(t, s.Seq); string(m.Data) != body {
+		t.Errorf("stored %s", m.Data)
+	}
+}
+
+func TestReceipts(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	kv, err := b.js.CreateKeyValue(t.Context(), kvConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := "run 7/step//../%2F?a=b&c"
+	body := fmt.Sprintf(`{"specversion":"1.0","type":"ai.checkpoint.written.v1","source":"/s","id":%q,"data":{"uri":"s3://ckpt/a"}}`, id)
+	a := b.post(t, "/v1/events", body, bearerHeader)
+	s := a.sent(t)
+	get := func() answer { return b.do(t, "GET", a.header.Get("Location"), nil, bearerHeader) }
+	get().problem(t, 404)
+	for _, seq := range []uint64{s.Seq + 1, s.Seq} {
+		raw, err := json.Marshal(consumer.Receipt{EventID: id, StreamSeq: seq, Outcome: consumer.Warm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kv.Put(t.Context(), consumer.ReceiptKey("default", s.ID, s.Source, s.Stream, seq), raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := get()
+	var r consumer.Receipt
+	if err := json.Unmarshal([]byte(got.body), &r); err != nil || got.status != 200 {
+		t.Fatalf("status %d, %v: %s", got.status, err, got.body)
+	}
+	if r.EventID != id || r.StreamSeq != s.Seq+1 {
+		t.Errorf("receipt %+v, want that with the highest sequence", r)
+	}
+}
+
+// TestOutage sends events while NATS goes away and comes back: each 202 is in the
+// stream, every other answer is a 503 that says when to try again.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	if a := b.do(t, "GET", "/readyz", nil); a.status != 200 {
+		t.Fatalf("not ready: %s", a.body)
+	}
+	var mu sync.Mutex
+	taken, refused := map[string]uint64{}, 0
+	var stop atomic.Bool
+	var senders sync.WaitGroup
+	for sender := range 8 {
+		senders.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				id := fmt.Sprintf("%d-%d", sender, i)
+				a := b.post(t, "/v1/events", strings.Replace(structured, "run-7-step-100", id, 1), bearerHeader)
+				mu.Lock()
+				switch {
+				case a.status == 202:
+					taken[id] = a.sent(t).Seq
+				case a.status == 503 && a.header.Get("Retry-After") == "2":
+					refused++
+				default:
+					t.Errorf("status %d: %s", a.status, a.body)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	atLeast := func(what string, n func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+			mu.Lock()
+			done := n()
+			mu.Unlock()
+			if done {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("waited too long: " + what)
+			}
+		}
+	}
+	atLeast("some events are taken", func() bool { return len(taken) > 50 })
+	b.nats.Stop()
+	atLeast("some events are refused", func() bool { return refused > 50 })
+	if a := b.do(t, "GET", "/readyz", nil); a.status != 503 {
+		t.Errorf("ready without NATS: %s", a.body)
+	}
+	if a := b.do(t, "GET", "/healthz", nil); a.status != 200 {
+		t.Errorf("not alive without NATS: %s", a.body)
+	}
+	b.nats.Restart(t)
+	before := len(taken)
+	atLeast("more events are taken", func() bool { return len(taken) > before+50 })
+	stop.Store(true)
+	senders.Wait()
+	for id, seq := range taken {
+		if m := b.message(t, seq); !strings.Contains(string(m.Data), `"id":"`+id+`"`) {
+			t.Errorf("event %s is not message %d: %s", id, seq, m.Data)
+		}
+	}
+}
+
+// TestStreamsThatAreNotOurs: an event is not taken where nobody consumes it.
+func TestStreamsThatAreNotOurs(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *Config) {
+		c.Subjects = Subjects{Model: "elsewhere.model", Checkpoint: "nowhere", Object: "nowhere"}
+	})
+	b.stream(t, "OTHER", "elsewhere.>")
+	for body, want := range map[string]struct {
+		status int
+		detail string
+	}{
+		`{"uri":"s3://ckpt/a"}`:               {503, "no stream takes"},
+		`{"uri":"s3://models/a","model":"m"}`: {500, "OTHER"},
+	} {
+		if p := b.post(t, "/v1/events", body, bearerHeader).problem(t, want.status); !strings.Contains(p.Detail, want.detail) {
+			t.Errorf("detail %q, want %q in it", p.Detail, want.detail)
+		}
+	}
+}
+
+// TestSlowBodies: senders who dawdle hold up neither other routes nor health.
+func TestSlowBodies(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	for range maxInHand + 8 {
+		var d net.Dialer
+		conn, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(b.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "POST /hooks/wandb HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.post(t, "/v1/events", structured, bearerHeader).sent(t)
+	if a := b.do(t, "GET", "/healthz", nil); a.status != 200 {
+		t.Errorf("status %d", a.status)
+	}
+}
