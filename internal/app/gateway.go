@@ -2,10 +2,10 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -22,6 +22,7 @@ type Gateway struct {
 	cfg      Config
 	log      *slog.Logger
 	keys     map[events.Route]*gateway.Keyring
+	subjects gateway.Subjects
 	listener *listener
 }
 
@@ -32,6 +33,10 @@ func NewGateway(ctx context.Context, cfg Config, log *slog.Logger) (*Gateway, er
 		return nil, err
 	}
 	g := &Gateway{cfg: cfg, log: log, keys: map[events.Route]*gateway.Keyring{}}
+	var err error
+	if g.subjects, err = cfg.gatewaySubjects(); err != nil {
+		return nil, err
+	}
 	var without []events.Route
 	for _, s := range cfg.gatewaySecrets() {
 		k, err := gateway.NewKeyring(s.fixed, s.file, log)
@@ -45,7 +50,6 @@ func NewGateway(ctx context.Context, cfg Config, log *slog.Logger) (*Gateway, er
 			g.keys[r] = k
 		}
 	}
-	var err error
 	if g.listener, err = listen(ctx, "gateway", "PRESTAGE_GATEWAY_ADDR", cfg.GatewayAddr, gatewayGrace, log); err != nil {
 		return nil, err
 	}
@@ -105,7 +109,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return fmt.Errorf("jetstream: %w", err)
 	}
 	g.listener.server = gateway.NewServer(gateway.New(gateway.Config{
-		JS: js, Stream: g.cfg.Stream, Subjects: g.cfg.gatewaySubjects(),
+		JS: js, Stream: g.cfg.Stream, Subjects: g.subjects,
 		Keys: g.keys, Insecure: g.cfg.GatewayInsecure,
 		Cluster: g.cfg.Cluster, Receipts: ReceiptsBucket, Log: g.log,
 	}))
@@ -135,21 +139,22 @@ func (g *Gateway) Run(ctx context.Context) error {
 // than the gateway waits for the stream's answer.
 const gatewayGrace = 10 * time.Second
 
-// provision creates the stream when it is missing. A gateway that may not only
-// says so: the events are refused until the consumer has made one.
+// provision creates the stream when it is missing. A gateway that may not tries
+// a few times and says so: events are refused until the consumer has made one.
 func (g *Gateway) provision(ctx context.Context, js jetstream.JetStream) {
 	if !g.cfg.Provision {
 		return
 	}
-	b := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(200*time.Millisecond),
-		backoff.WithMaxInterval(time.Minute),
-		backoff.WithMaxElapsedTime(0))
-	err := backoff.Retry(func() error {
-		if !js.Conn().IsConnected() {
-			return errors.New("nats is not reachable")
+	for !js.Conn().IsConnected() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(200 * time.Millisecond):
 		}
-		p := &provisioner{cfg: g.cfg, js: js, clustered: js.Conn().ConnectedClusterName() != "", log: g.log}
+	}
+	p := &provisioner{cfg: g.cfg, js: js, clustered: js.Conn().ConnectedClusterName() != "", log: g.log}
+	b := backoff.WithMaxRetries(backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond)), 5)
+	err := backoff.Retry(func() error {
 		try, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
 		_, err := p.stream(try, g.cfg.Setup().Events)
@@ -159,17 +164,36 @@ func (g *Gateway) provision(ctx context.Context, js jetstream.JetStream) {
 		return err
 	}, backoff.WithContext(b, ctx))
 	if err != nil && ctx.Err() == nil {
-		g.log.LogAttrs(ctx, slog.LevelWarn, "stream not looked for", slog.String("stream", g.cfg.Stream), slog.Any("error", err))
+		g.log.LogAttrs(ctx, slog.LevelWarn, "not known whether there is a stream; it is left to the consumer",
+			slog.String("stream", g.cfg.Stream), slog.Any("error", err))
 	}
 }
 
-// gatewaySubjects are the lanes' first subjects. Stores' notifications have one
-// of their own where the routine lane has it.
-func (c *Config) gatewaySubjects() gateway.Subjects {
+// gatewaySubjects are the lanes' first subjects that can be published to. Stores'
+// notifications have one of their own where the routine lane has it.
+func (c *Config) gatewaySubjects() (gateway.Subjects, error) {
 	const object = "events.object.created"
-	s := gateway.Subjects{Model: c.ModelSubjects[0], Checkpoint: c.CheckpointSubjects[0], Object: c.CheckpointSubjects[0]}
+	var s gateway.Subjects
+	if s.Model = firstLiteral(c.ModelSubjects); s.Model == "" {
+		return s, &SettingError{"PRESTAGE_MODEL_SUBJECTS", strings.Join(c.ModelSubjects, ","), wantLiteral}
+	}
+	if s.Checkpoint = firstLiteral(c.CheckpointSubjects); s.Checkpoint == "" {
+		return s, &SettingError{"PRESTAGE_CHECKPOINT_SUBJECTS", strings.Join(c.CheckpointSubjects, ","), wantLiteral}
+	}
+	s.Object = s.Checkpoint
 	if covered(object, filters(c.CheckpointSubjects)) {
 		s.Object = object
 	}
-	return s
+	return s, nil
+}
+
+const wantLiteral = "the gateway needs a subject without wildcards to publish to"
+
+func firstLiteral(subjects []string) string {
+	for _, s := range subjects {
+		if !strings.ContainsAny(s, "*>") {
+			return s
+		}
+	}
+	return ""
 }

@@ -112,7 +112,7 @@ func TestWandBSignature(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := wandbSignature.check([]string{"old", tt.secret}, proof{header: http.Header{"X-Wandb-Signature": {tt.signature}}, body: []byte(tt.body)})
+			err := wandbSignature.check([]string{"old", tt.secret, "new"}, proof{header: http.Header{"X-Wandb-Signature": {tt.signature}}, body: []byte(tt.body)})
 			if (err == nil) != tt.ok {
 				t.Errorf("got %v, want success: %v", err, tt.ok)
 			}
@@ -153,7 +153,7 @@ func TestSecretsInHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := tt.guard.check([]string{"old", token}, proof{header: http.Header{tt.header: {tt.value}}})
+			err := tt.guard.check([]string{"old", token, "new"}, proof{header: http.Header{tt.header: {tt.value}}})
 			if (err == nil) != tt.ok {
 				t.Errorf("got %v, want success: %v", err, tt.ok)
 			}

@@ -1,0 +1,90 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/prestage/prestage/internal/gateway"
+	"github.com/prestage/prestage/internal/natstest"
+)
+
+// TestGatewayProvisions: whichever of gateway and daemon comes first makes the
+// same stream.
+func TestGatewayProvisions(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	c := parse(t, "NATS_URL="+srv.URL(), "PRESTAGE_GATEWAY_ADDR=127.0.0.1:0")
+	log := &logbook{}
+	g, err := NewGateway(t.Context(), c, log.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, port, err := net.SplitHostPort(g.Addr()); err != nil || port == "0" {
+		t.Errorf("it listens on %q", g.Addr())
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	js := srv.JetStream(t)
+	deadline := time.Now().Add(time.Minute)
+	for {
+		s, err := js.Stream(t.Context(), "EVENTS")
+		if err == nil {
+			if diff := cmp.Diff(c.Setup().Events.Subjects, s.CachedInfo().Config.Subjects); diff != "" {
+				t.Error(diff)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if lines := log.lines(`"msg":"listening"`, `"name":"gateway"`, g.Addr()); len(lines) != 1 {
+		t.Errorf("said: %v", log.lines(""))
+	}
+}
+
+func TestGatewayRefusesSettings(t *testing.T) {
+	t.Parallel()
+	none := filepath.Join(t.TempDir(), "none")
+	for setting, want := range map[string]string{
+		"PRESTAGE_GATEWAY_TOKENS_FILE=" + none:         "PRESTAGE_GATEWAY_TOKENS_FILE",
+		"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE=" + none: "PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE",
+		"PRESTAGE_MODEL_SUBJECTS=m.*":                  "PRESTAGE_MODEL_SUBJECTS",
+		"PRESTAGE_CHECKPOINT_SUBJECTS=c.>":             "PRESTAGE_CHECKPOINT_SUBJECTS",
+		"PRESTAGE_GATEWAY_ADDR=192.0.2.1:1":            "PRESTAGE_GATEWAY_ADDR", // no address of this host
+	} {
+		_, err := NewGateway(t.Context(), parse(t, setting), (&logbook{}).logger())
+		var e *SettingError
+		if !errors.As(err, &e) || e.Name != want {
+			t.Errorf("%s: %v, want a wrong %s", setting, err, want)
+		}
+	}
+}
+
+// TestGatewaySubjects: notifications of stores go where the routine lane has them.
+func TestGatewaySubjects(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]gateway.Subjects{
+		"PRESTAGE_CHECKPOINT_SUBJECTS=":                         {Model: "events.model.published", Checkpoint: "events.checkpoint.written", Object: "events.object.created"},
+		"PRESTAGE_CHECKPOINT_SUBJECTS=ckpt":                     {Model: "events.model.published", Checkpoint: "ckpt", Object: "ckpt"},
+		"PRESTAGE_CHECKPOINT_SUBJECTS=c.>,ckpt,events.object.>": {Model: "events.model.published", Checkpoint: "ckpt", Object: "events.object.created"},
+	} {
+		c := parse(t, setting)
+		got, err := c.gatewaySubjects()
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v %s", setting, err, diff)
+		}
+	}
+}
