@@ -122,7 +122,10 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"lotasim", "--bucket", "A_B"}, nil, "A_B"},
 		{[]string{"lotasim", "--access-key", ""}, nil, "--access-key"},
 		{[]string{"lotasim", "more"}, nil, "more"},
-		{nil, []string{"PRESTAGE_GATEWAY_TOKENS=hush"}, "PRESTAGE_GATEWAY_TOKENS: not in this version"},
+		{[]string{"gateway", "more"}, nil, "more"},
+		{[]string{"gateway"}, []string{"PRESTAGE_GATEWAY_ADDR=8081"}, `PRESTAGE_GATEWAY_ADDR="8081": want host:port`},
+		{[]string{"gateway"}, []string{"PRESTAGE_GATEWAY_ADDR=127.0.0.1:0", "PRESTAGE_GATEWAY_TOKENS_FILE=/no/such"}, `PRESTAGE_GATEWAY_TOKENS_FILE="/no/such"`},
+		{nil, []string{"PRESTAGE_RULES=hush"}, "PRESTAGE_RULES: not in this version"},
 		{nil, []string{"PRESTAGE_CONCURRENCY=many"}, `PRESTAGE_CONCURRENCY="many": want a whole number`},
 	} {
 		t.Run(strings.Join(slices.Concat(tt.environ, tt.args), " "), func(t *testing.T) {
