@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,8 +18,10 @@ const (
 	silenceLimit   = 5 * time.Second
 	askTimeout     = 5 * time.Second
 	askEvery       = 10 * time.Second
-	refusedFor     = 15 * time.Second
-	maxRefused     = 1024 // refusing buckets that are remembered
+	deadFor        = 15 * time.Second // then there is one trial of a silent host
+	refusedFor     = 5 * time.Second  // and of a bucket that refuses
+	maxBuckets     = 1024             // that are remembered without being in use
+	refusedKeys    = 5                // keys that are refused, and none served between: the bucket refuses
 )
 
 // bucketWatch keeps a bucket whose host stalls from holding slots. A bucket's
@@ -25,6 +29,11 @@ const (
 // fail (marin's notes on LOTA), while a slow answer to a fill is legal. So a
 // bucket that was never heard gets few requests at once, and one that has been
 // silent is asked a question that never takes long: HeadBucket.
+//
+// It also is the breaker of a bucket that refuses us: while that is open, its
+// requests fail at once, so that they take nothing from other buckets, and now
+// and then one is let through. Listings neither open nor close it, and neither
+// does HeadBucket: they need another permission than HeadObject does.
 type bucketWatch struct {
 	// ask says nil when the bucket answers. Of the errors only a dead host's and
 	// an unreachable endpoint's say that it does not.
@@ -38,15 +47,26 @@ type bucketState struct {
 	name     string
 	inside   int           // visits
 	sent     list.List     // *visit whose request is under way, the oldest first
-	answered bool          // ever
+	answered bool          // ever, with whatever status
+	served   bool          // ever: some object's request succeeded
 	heard    time.Time     // last answer of any status
 	changed  chan struct{} // closed when those who wait should look again; nil: nobody waits
 	timer    *time.Timer   // runs while a request is under way
 	stopAsk  context.CancelFunc
 
-	refusal *outcome.Error // why it is refusing, else nil
-	until   time.Time      // when the next trial may start
-	trial   bool           // one is under way
+	refused map[string]struct{} // keys, since one was last served
+	refusal *outcome.Error      // why the breaker is open, else nil
+	since   time.Time           // when it opened
+	until   time.Time           // when the next trial may start
+}
+
+// Refusing is a bucket whose breaker is open.
+type Refusing struct {
+	Bucket string
+	Reason outcome.Reason // what the events' letters would say
+	Why    error          // the refusal that opened it, or that of the latest trial
+	Since  time.Time
+	Trial  time.Time // when one request is let through
 }
 
 // visit is one request to a bucket, from the wait for its turn to its end.
@@ -86,13 +106,11 @@ func (w *bucketWatch) tryEnter(ref object.Ref) (*visit, <-chan struct{}, error) 
 	b := w.state(ref.Bucket)
 	v := &visit{watch: w, bucket: b, ref: ref}
 	switch {
-	case b.refusal != nil && (b.trial || time.Now().Before(b.until)):
-		e := *b.refusal
-		e.Ref = ref
-		return nil, nil, &e
-	case b.refusal != nil:
-		b.trial, v.trial = true, true
-	case !b.answered && b.inside >= newBucketLimit:
+	case b.refusal != nil && time.Now().Before(b.until):
+		return nil, nil, b.refusalOf(ref)
+	case b.refusal != nil && !ref.IsPrefix():
+		v.trial, b.until = true, time.Now().Add(b.pause())
+	case (!b.answered || (!b.served && len(b.refused) > 0)) && b.inside >= newBucketLimit:
 		if b.changed == nil {
 			b.changed = make(chan struct{})
 		}
@@ -114,30 +132,41 @@ func (w *bucketWatch) state(name string) *bucketState {
 
 // forget bounds what hostile names can make us remember.
 func (w *bucketWatch) forget() {
-	if len(w.buckets) < maxRefused {
+	if len(w.buckets) < maxBuckets {
 		return
 	}
 	now := time.Now()
 	for name, b := range w.buckets {
-		if b.refusal != nil && b.inside == 0 && now.After(b.until) {
+		if b.inside == 0 && now.After(b.until) {
 			delete(w.buckets, name)
 		}
 	}
 }
 
-// send says that the request is sent now. The context that it returns ends with
-// the refusal as its cause when the bucket turns out to be dead.
-func (v *visit) send(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(ctx)
+// refusalOf is the refusal as that of a request for ref.
+func (b *bucketState) refusalOf(ref object.Ref) *outcome.Error {
+	e := *b.refusal
+	e.Ref = ref
+	return &e
+}
+
+// send says that the request is sent now, unless the bucket has turned out to
+// refuse since the visit began. The context that it returns ends with the
+// refusal as its cause when the bucket turns out to be dead.
+func (v *visit) send(ctx context.Context) (context.Context, error) {
 	w, b := v.watch, v.bucket
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if b.refusal != nil && !v.trial && time.Now().Before(b.until) {
+		return nil, b.refusalOf(v.ref)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
 	v.since, v.cancel = time.Now(), cancel
 	v.place = b.sent.PushBack(v)
 	if b.sent.Len() == 1 {
 		b.timer = time.AfterFunc(silenceLimit, func() { w.check(b) })
 	}
-	return ctx
+	return ctx, nil
 }
 
 // leave says how the visit ended.
@@ -156,17 +185,8 @@ func (v *visit) leave(err error) {
 			}
 		}
 	}
-	var failure *outcome.Error
-	switch {
-	case err == nil, errors.As(err, &failure) && failure.Status != 0:
-		b.hear()
-	case errors.As(err, new(deadHostError)) && v.place != nil:
-		if b.refusal == nil || v.trial {
-			b.refuse(failure)
-		}
-	}
-	if v.trial {
-		b.trial = false
+	if v.place != nil {
+		b.learn(v, err)
 	}
 	b.wake()
 	if b.inside == 0 && !b.answered && b.refusal == nil {
@@ -224,12 +244,78 @@ func (w *bucketWatch) check(b *bucketState) {
 	}
 }
 
-func (b *bucketState) hear() {
-	b.answered, b.heard, b.refusal = true, time.Now(), nil
+// learn draws conclusions from how a request ended.
+func (b *bucketState) learn(v *visit, err error) {
+	var failure *outcome.Error
+	if err != nil {
+		failure = outcome.As(err)
+	}
+	switch {
+	case errors.As(err, new(deadHostError)):
+		if b.refusal == nil || v.trial {
+			b.refuse(failure)
+		}
+		return
+	case failure != nil && failure.Status == 0:
+		return
+	}
+	b.hear()
+	switch {
+	case v.ref.IsPrefix():
+	case failure == nil, v.trial && failure.Reason == outcome.NotFound: // who may not read is not told so
+		b.served = b.served || failure == nil
+		b.refusal, b.refused = nil, nil
+	case failure.Class == outcome.Refused:
+		if b.refused == nil {
+			b.refused = make(map[string]struct{}, refusedKeys)
+		}
+		if len(b.refused) < refusedKeys {
+			b.refused[v.ref.Key] = struct{}{}
+		}
+		if v.trial || (b.refusal == nil && len(b.refused) == refusedKeys) {
+			b.refuse(failure)
+		}
+	}
 }
 
+// hear notes an answer: the host is there.
+func (b *bucketState) hear() {
+	b.answered, b.heard = true, time.Now()
+	if b.refusal != nil && errors.As(b.refusal, new(deadHostError)) {
+		b.refusal = nil
+	}
+}
+
+// refuse opens the breaker, or keeps it open.
 func (b *bucketState) refuse(why *outcome.Error) {
-	b.refusal, b.until = why, time.Now().Add(refusedFor)
+	now := time.Now()
+	if b.refusal == nil {
+		b.since = now
+	}
+	b.refusal = why
+	b.until = now.Add(b.pause())
+}
+
+// pause is the time between trials. A silent host holds a trial for ten seconds.
+func (b *bucketState) pause() time.Duration {
+	if errors.As(b.refusal, new(deadHostError)) {
+		return deadFor
+	}
+	return refusedFor
+}
+
+// refusing lists the open breakers by bucket.
+func (w *bucketWatch) refusing() []Refusing {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []Refusing
+	for name, b := range w.buckets {
+		if b.refusal != nil {
+			out = append(out, Refusing{Bucket: name, Reason: b.refusal.Reason, Why: b.refusal, Since: b.since, Trial: b.until})
+		}
+	}
+	slices.SortFunc(out, func(a, b Refusing) int { return strings.Compare(a.Bucket, b.Bucket) })
+	return out
 }
 
 func (b *bucketState) wake() {

@@ -69,7 +69,7 @@ func TestStallingBucketHoldsNoSlots(t *testing.T) {
 		if err := r.fillOne(t.Context(), flow, dead); !errors.Is(err, outcome.Refused) || store.count("fill") != sent {
 			t.Errorf("did not fail at once: %v", err)
 		}
-		time.Sleep(refusedFor) // of the bubble's clock
+		time.Sleep(deadFor) // of the bubble's clock
 		for range 10 {
 			go func() { errs <- r.fillOne(t.Context(), flow, dead) }()
 		}
@@ -247,17 +247,19 @@ func TestBucketMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newBucketWatch(nil)
-		for i := range 10 * maxRefused {
+		for i := range 10 * maxBuckets {
 			ref := object.Ref{Bucket: "b" + string(rune('a'+i%26)) + time.Duration(i).String()}
 			v, err := w.enter(t.Context(), ref)
 			if err != nil {
 				t.Fatal(err)
 			}
-			v.send(t.Context())
+			if _, err := v.send(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			v.leave(deadBucket("fill", ref, errRefused))
 			time.Sleep(time.Second) // of the bubble's clock
 		}
-		if n := len(w.buckets); n > maxRefused {
+		if n := len(w.buckets); n > maxBuckets {
 			t.Errorf("%d buckets are remembered", n)
 		}
 	})

@@ -38,6 +38,9 @@ func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
 	return g
 }
 
+// Refusing lists the buckets that refuse us, whose requests are held back.
+func (g *Guard) Refusing() []Refusing { return g.buckets.refusing() }
+
 // send has op send one request for ref. It waits for the endpoint, for the
 // bucket and, when flow is not nil, for a permit, none of which it begins or
 // goes on with once start has ended; ctx bounds the request itself. start must
@@ -59,7 +62,11 @@ func send[T any](ctx, start context.Context, g *Guard, flow *Flow, ref object.Re
 		defer permit.Release()
 	}
 
-	v, err = op(visit.send(ctx))
+	during, err := visit.send(ctx)
+	if err != nil {
+		return v, err
+	}
+	v, err = op(during)
 	g.endpoint.observe(err)
 	if e := outcome.As(err); err != nil && e.Class == outcome.Unreachable {
 		err = g.endpoint.explain(ctx, e)
