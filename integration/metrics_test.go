@@ -75,7 +75,7 @@ func TestMetrics(t *testing.T) {
 		`prestage_event_to_warm_seconds_count{lane="model"}`:               0,
 		`prestage_fill_seconds_count`:                                      1,
 		`prestage_fills_in_flight`:                                         0,
-		`prestage_concurrency_limit`:                                       300,
+		`prestage_concurrency_limit`:                                       16,
 		`prestage_lag_messages{lane="model"}`:                              0,
 		`prestage_oldest_event_age_seconds{lane="model"}`:                  0,
 		`prestage_dead_letters_total{reason="malformed"}`:                  1,

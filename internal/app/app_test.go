@@ -175,7 +175,7 @@ func TestRun(t *testing.T) {
 		`prestage_events_total{lane="model",outcome="warm"} 1`, `prestage_events_total{lane="checkpoint",outcome="dead_lettered"} 0`,
 		`prestage_objects_total{outcome="filled"} 1`, "prestage_filled_bytes_total 5e+06",
 		`prestage_event_to_warm_seconds_count{lane="model"} 1`, "prestage_fill_seconds_count 1", "prestage_fills_in_flight 0",
-		"prestage_concurrency_limit 300", `prestage_lag_messages{lane="checkpoint"} 0`, `prestage_oldest_event_age_seconds{lane="model"} `,
+		"prestage_concurrency_limit 16", `prestage_lag_messages{lane="checkpoint"} 0`, `prestage_oldest_event_age_seconds{lane="model"} `,
 		`prestage_dead_letters_total{reason="unconfirmed"} 0`, "prestage_endpoint_up 1", "prestage_confirm_discriminates 0", "prestage_build_info{",
 	} {
 		if !strings.Contains(metrics, "\n"+line) {

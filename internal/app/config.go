@@ -29,7 +29,7 @@ type Config struct {
 	Provision          bool          `env:"PRESTAGE_PROVISION" envDefault:"true" doc:"create streams, consumers and buckets that are missing; what exists is not changed, but durables of prestage may get new subjects and AckWait"`
 	Replicas           int           `env:"PRESTAGE_REPLICAS" envDefault:"0" doc:"replicas of what is provisioned, 1 to 5; 0: three where the NATS cluster can, else one"`
 	Buckets            []string      `env:"PRESTAGE_BUCKETS" envDefault:"*" doc:"allowed buckets, comma-separated globs; an event outside is dead-lettered and no request is sent"`
-	Concurrency        int           `env:"PRESTAGE_CONCURRENCY" envDefault:"300" doc:"ceiling of concurrent fills of this instance"`
+	Concurrency        int           `env:"PRESTAGE_CONCURRENCY" envDefault:"300" doc:"ceiling of concurrent fills of this instance; an adaptive limit works below it"`
 	MinBytes           int64         `env:"PRESTAGE_MIN_BYTES" envDefault:"4000000" doc:"objects not larger are skipped when the size is known without a request"`
 	Confirm            string        `env:"PRESTAGE_CONFIRM" envDefault:"auto" doc:"what counts as filled; response: the ranged HEAD answered 2xx; probe: reads through LOTA come at cache speed, else it is no success; auto: the most that this endpoint lets us know, learnt while running"`
 	FillTimeout        time.Duration `env:"PRESTAGE_FILL_TIMEOUT" envDefault:"15m" doc:"the longest that one fill may take, confirmation included, heartbeats going on"`

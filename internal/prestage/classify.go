@@ -79,9 +79,15 @@ func classify(ctx context.Context, op string, ref object.Ref, err error) *outcom
 		e.Class, e.Reason = outcome.Unreachable, outcome.BadRequest
 	default: // reset, EOF, response time-out, an answer that cannot be read
 		e.Class, e.Reason = outcome.Transient, outcome.FillFailed
+		if isTimeout(err) {
+			e.Err = timeoutError{e.Err}
+		}
 	}
 	return e
 }
+
+// timeoutError is that a request was sent and nothing answered in time.
+type timeoutError struct{ error }
 
 // statusError makes an *outcome.Error of an answer without success.
 func statusError(op string, ref object.Ref, status int, h http.Header, err error) *outcome.Error {

@@ -38,7 +38,7 @@ func (c *crew) join(ctx context.Context) error {
 }
 
 func (c *crew) tryJoin() bool {
-	limit := int64(c.warmer.guard.limiter.Limit())
+	limit := int64(c.warmer.guard.limiter.Ceiling())
 	share := min(limit, max(minCrew, 2*limit/max(c.warmer.active.Load(), 1)))
 	c.mu.Lock()
 	defer c.mu.Unlock()

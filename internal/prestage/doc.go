@@ -8,7 +8,8 @@
 // record are not asked for again.
 //
 // All requests pass a Guard. It waits while the endpoint is down, keeps a
-// bucket that does not answer from holding what others need, and shares the
-// permits of one Limiter fairly between events. S3 is the one place that speaks
+// bucket that does not answer, or refuses us, from holding what others need, and
+// shares the permits of one Limiter fairly between events; how many there are
+// follows what the store turns away. S3 is the one place that speaks
 // the protocol; it says with an *outcome.Error what a failure asks for.
 package prestage

@@ -28,6 +28,7 @@ type Endpoint struct {
 	dial func(context.Context) error
 	log  *slog.Logger
 	up   func(bool)
+	back func() // it is up again; nil: nobody wants to know
 
 	dialling chan struct{} // held by the one that dials
 
@@ -89,6 +90,13 @@ func (e *Endpoint) quietFor() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return time.Since(e.heard)
+}
+
+// onReturn has back called before the gate opens again.
+func (e *Endpoint) onReturn(back func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.back = back
 }
 
 // Up says that the gate is open.
@@ -222,6 +230,9 @@ func (e *Endpoint) turn(cause error) {
 		default:
 		}
 	case was != nil && cause == nil:
+		if e.back != nil {
+			e.back()
+		}
 		close(e.open)
 		e.silent = nil
 	}

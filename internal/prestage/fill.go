@@ -28,16 +28,13 @@ func (f fill) empty() bool { return f.Size == 0 || f.Status == http.StatusReques
 // reading it and our turn to ask: look again.
 var errMoved = errors.New("the record changed meanwhile")
 
-// handle sees one item through. It holds the permit for the ledger's answer;
-// every request to the store then takes one of its own, so that nobody holds a
-// permit while waiting for somebody else.
-func (e *event) handle(ctx, start context.Context, i turn, permit *Permit) (f fate) {
-	defer permit.Release()
+// handle sees one item through. Every request to the store takes a permit of its
+// own, so that nobody holds one while waiting for somebody else.
+func (e *event) handle(ctx, start context.Context, i turn) (f fate) {
 	defer catch(e.log, i.Ref, func(err error) { f = fate{err: outcome.As(err)} })
 	begin, stop := joined(ctx, start)
 	defer stop()
 	if e.recheck && !i.Current {
-		permit.Release()
 		now, err := e.head(ctx, begin, i.Ref)
 		if err != nil {
 			return e.failure(i, err)
@@ -48,7 +45,7 @@ func (e *event) handle(ctx, start context.Context, i turn, permit *Permit) (f fa
 		}
 	}
 	for {
-		f, moved := e.settle(ctx, start, begin, i, permit)
+		f, moved := e.settle(ctx, start, begin, i)
 		if !moved {
 			return f
 		}
@@ -65,9 +62,8 @@ func (i turn) as(a Answer) turn {
 }
 
 // settle decides about one item by the ledger, and does what follows.
-func (e *event) settle(ctx, start, begin context.Context, i turn, permit *Permit) (f fate, moved bool) {
+func (e *event) settle(ctx, start, begin context.Context, i turn) (f fate, moved bool) {
 	rec, err := e.lookUp(begin, i.Ref)
-	permit.Release()
 	if errors.Is(err, dedupe.ErrNotFound) {
 		return e.fill(ctx, start, begin, i, rec.Revision)
 	}
@@ -277,6 +273,9 @@ func (e *event) rangedHead(ctx, begin context.Context, ref object.Ref, asked fun
 		asked()
 		a, err := e.store.Fill(ctx, ref)
 		e.noteRequest(err)
+		if err == nil {
+			e.guard.limiter.filled(time.Since(at))
+		}
 		return fill{Answer: a, at: at, verdict: outcome.Accepted}, err
 	})
 }
@@ -302,9 +301,7 @@ func (e *event) head(ctx, begin context.Context, ref object.Ref) (Answer, error)
 }
 
 func (e *event) plain(ctx, begin context.Context, ref object.Ref) (Answer, error) {
-	return send(ctx, begin, e.guard, e.flow, ref, func(ctx context.Context) (Answer, error) {
-		ctx, cancel := withTimeout(ctx, readTimeout)
-		defer cancel()
+	return e.guard.plainHead(ctx, begin, e.flow, ref, func(ctx context.Context, ref object.Ref) (Answer, error) {
 		a, err := e.store.Head(ctx, ref)
 		e.noteRequest(err)
 		if err == nil && e.confirmer != nil {

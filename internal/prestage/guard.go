@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
@@ -20,6 +22,7 @@ type Guard struct {
 // NewGuard returns a Guard that asks silent buckets with head.
 func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
 	g := &Guard{endpoint: endpoint, limiter: limiter}
+	endpoint.onReturn(limiter.restart)
 	g.buckets = newBucketWatch(func(ctx context.Context, bucket string) *outcome.Error {
 		err := head.HeadBucket(ctx, bucket)
 		if err == nil || outcome.As(err).Status != 0 || errors.Is(ctx.Err(), context.Canceled) {
@@ -40,6 +43,21 @@ func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
 
 // Refusing lists the buckets that refuse us, whose requests are held back.
 func (g *Guard) Refusing() []Refusing { return g.buckets.refusing() }
+
+// plainHead asks the store what is there, without filling anything.
+func (g *Guard) plainHead(ctx, start context.Context, flow *Flow, ref object.Ref,
+	head func(context.Context, object.Ref) (Answer, error),
+) (Answer, error) {
+	return send(ctx, start, g, flow, ref, func(ctx context.Context) (Answer, error) {
+		ctx, cancel := withTimeout(ctx, readTimeout)
+		defer cancel()
+		a, err := head(ctx, ref)
+		if err == nil {
+			g.limiter.headed(a.Latency)
+		}
+		return a, err
+	})
+}
 
 // send has op send one request for ref. It waits for the endpoint, for the
 // bucket and, when flow is not nil, for a permit, none of which it begins or
@@ -66,10 +84,21 @@ func send[T any](ctx, start context.Context, g *Guard, flow *Flow, ref object.Re
 	if err != nil {
 		return v, err
 	}
+	sent := time.Now()
 	v, err = op(during)
 	g.endpoint.observe(err)
+	if congested(err) {
+		g.limiter.refused(ref, sent)
+	}
 	if e := outcome.As(err); err != nil && e.Class == outcome.Unreachable {
 		err = g.endpoint.explain(ctx, e)
 	}
 	return v, err
+}
+
+// congested says that a request failed for lack of capacity: it was throttled,
+// or nothing answered in time.
+func congested(err error) bool {
+	return errors.Is(err, outcome.Throttled) || errors.As(err, new(timeoutError)) ||
+		(err != nil && outcome.As(err).Status == http.StatusGatewayTimeout)
 }

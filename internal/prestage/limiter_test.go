@@ -128,7 +128,8 @@ func TestLimiterPassesOn(t *testing.T) {
 	l := NewLimiter(1)
 	f := l.NewFlow()
 	for range 200 {
-		if _, err := l.Acquire(t.Context(), f); err != nil {
+		held, err := l.Acquire(t.Context(), f)
+		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -141,12 +142,11 @@ func TestLimiterPassesOn(t *testing.T) {
 		})
 		for waits := false; !waits; runtime.Gosched() {
 			l.mu.Lock()
-			if waits = f.waiters.Len() == 1; waits {
-				cancel()
-				l.pass()
-			}
+			waits = f.waiters.Len() == 1
 			l.mu.Unlock()
 		}
+		wg.Go(cancel)
+		held.Release()
 		wg.Wait()
 		if n := l.InFlight(); n != 0 {
 			t.Fatalf("%d permits are lost", n)

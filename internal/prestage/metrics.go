@@ -52,7 +52,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 		limit: f.NewGauge(prometheus.GaugeOpts{
 			Name: "prestage_concurrency_limit",
-			Help: "Most fills that may be under way at once.",
+			Help: "Most requests that may be under way at once at present.",
 		}),
 		endpoint: f.NewGauge(prometheus.GaugeOpts{
 			Name: "prestage_endpoint_up",

@@ -202,6 +202,6 @@ func read[T any](ctx context.Context, g *Guard, ref object.Ref, op func(context.
 // withTimeout bounds one request. That it took too long may be the store's fault.
 func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, &outcome.Error{
-		Class: outcome.Transient, Reason: outcome.FillFailed, Err: fmt.Errorf("no answer within %s", d),
+		Class: outcome.Transient, Reason: outcome.FillFailed, Err: timeoutError{fmt.Errorf("no answer within %s", d)},
 	})
 }

@@ -19,8 +19,8 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 	store := crowd{list: listing(objects)}
 	r := newRigOf(t, &fakeStore{}, 300)
 	r.planner.store, r.warmer.store, r.ledger = &store, &store, forgetful{lostRecords{}}
-	before := heap()
-	store.look = func() { store.most = max(store.most, heap()-before) }
+	before := heapInUse()
+	store.look = func() { store.most = max(store.most, heapInUse()-before) }
 	done := NewProgress()
 	got := r.warmer.Warm(t.Context(), t.Context(), Request{Prefix: ckpt("p/")}, done)
 	if n := store.fills.Load(); got.Objects.Filled != objects || n != objects {
@@ -42,8 +42,8 @@ func TestMemoryOfAMillionObjects(t *testing.T) {
 	store := crowd{list: listing(objects)}
 	r := newRigOf(t, &fakeStore{}, 300)
 	r.planner.store, r.warmer.store, r.ledger = &store, &store, forgetful{lostRecords{}}
-	before := heap()
-	store.look = func() { store.most = max(store.most, heap()-before) }
+	before := heapInUse()
+	store.look = func() { store.most = max(store.most, heapInUse()-before) }
 	req, done := Request{Prefix: ckpt("p/")}, NewProgress()
 	done.begin(r.planner.room)
 	for token, n := "", 0; n < objects-1; {
@@ -58,7 +58,7 @@ func TestMemoryOfAMillionObjects(t *testing.T) {
 		token = p.Next
 	}
 	done.end()
-	kept := heap() - before
+	kept := heapInUse() - before
 	got := r.warmer.Warm(t.Context(), t.Context(), req, done)
 	want := Report{Objects: Counts{Total: objects, Filled: objects}, Bytes: 1000 * objects, Verdict: outcome.Accepted}
 	if diff := cmp.Diff(want, got); diff != "" || store.fills.Load() != 1 {
@@ -95,8 +95,8 @@ func (c *crowd) Fill(context.Context, object.Ref) (Answer, error) {
 
 func (c *crowd) Head(context.Context, object.Ref) (Answer, error) { return answerOf("e"), nil }
 
-// heap is what is in use of it.
-func heap() int64 {
+// heapInUse is what is in use of it.
+func heapInUse() int64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)

@@ -45,11 +45,7 @@ func (w *walk) sized(ctx context.Context, items []Item) error {
 // is the version that is there now.
 func (w *walk) size(ctx context.Context, flow *Flow, i *Item) error {
 	a, err := retry(ctx, i.Ref, func() (Answer, error) {
-		return send(ctx, ctx, w.guard, flow, i.Ref, func(ctx context.Context) (Answer, error) {
-			ctx, cancel := withTimeout(ctx, readTimeout)
-			defer cancel()
-			return w.store.Head(ctx, i.Ref)
-		})
+		return w.guard.plainHead(ctx, ctx, flow, i.Ref, w.store.Head)
 	})
 	if err != nil {
 		return err // the size stays unknown

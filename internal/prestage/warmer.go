@@ -62,7 +62,7 @@ func NewWarmer(c WarmerConfig) (*Warmer, error) {
 	if c.DryRun {
 		c.Store = dryStore{c.Store}
 	}
-	c.Metrics.limit.Set(float64(c.Guard.limiter.Limit()))
+	c.Guard.limiter.watch(func(n int) { c.Metrics.limit.Set(float64(n)) })
 	return &Warmer{
 		store: c.Store, planner: c.Planner, guard: c.Guard, ledger: c.Ledger,
 		ttl: c.TTL, fillTimeout: c.FillTimeout, dryRun: c.DryRun, confirmer: c.Confirmer, reader: c.Reader, metrics: c.Metrics, log: c.Log,
@@ -126,6 +126,7 @@ func (e *event) passes(ctx, start, begin context.Context) error {
 	var problems []*outcome.Error
 	for pass := 0; ; pass++ {
 		e.fresh.Store(false)
+		window := spread{limit: e.window()}
 		sum, err := e.planner.Walk(begin, e.req, func(i Item) error {
 			t := turn{Item: i, hash: hashOf(i)}
 			if relists > 0 {
@@ -135,8 +136,20 @@ func (e *event) passes(ctx, start, begin context.Context) error {
 				}
 				t.perhapsTold = forgot && pass > 0
 			}
-			return e.take(ctx, start, begin, t)
+			if e.known(ctx, t) {
+				return nil
+			}
+			if t, ok := window.add(t); ok {
+				return e.take(ctx, start, begin, t)
+			}
+			return nil
 		})
+		for t, ok := window.next(); ok; t, ok = window.next() {
+			if takeErr := e.take(ctx, start, begin, t); takeErr != nil {
+				err = takeErr
+				break
+			}
+		}
 		e.work.Wait()
 		if pass > 0 && errors.Is(err, outcome.Failed) && outcome.As(err).Reason == outcome.NotFound {
 			err = nil // deleted while we filled it
@@ -177,30 +190,30 @@ type turn struct {
 	perhapsTold bool
 }
 
-// take has one item handled. It returns when that has begun, so a long listing
-// is read no faster than its objects are filled.
-func (e *event) take(ctx, start, begin context.Context, i turn) error {
+// known tells of an item whose fate needs nobody to be asked.
+func (e *event) known(ctx context.Context, i turn) bool {
 	if i.Skip != "" {
 		e.tell(ctx, i, fate{skip: i.Skip, bytes: i.Size})
-		return nil
+		return true
 	}
 	if verdict, ok := e.done.filled(i.hash); ok && (i.Current || !e.recheck) {
 		e.tally.carry(e.earlier)
 		e.earlier = sizes{}
 		e.tell(ctx, i, fate{bytes: max(i.Size, 0), verdict: verdict})
-		return nil
+		return true
 	}
+	return false
+}
+
+// take has one item handled. It returns when that has begun, so a long listing
+// is read no faster than its objects are filled.
+func (e *event) take(ctx, start, begin context.Context, i turn) error {
 	if err := e.crew.join(begin); err != nil {
-		return err
-	}
-	permit, err := e.guard.limiter.Acquire(begin, e.flow)
-	if err != nil {
-		e.crew.leave()
 		return err
 	}
 	e.work.Go(func() {
 		defer e.crew.leave()
-		e.tell(ctx, i, e.handle(ctx, start, i, permit))
+		e.tell(ctx, i, e.handle(ctx, start, i))
 	})
 	return nil
 }

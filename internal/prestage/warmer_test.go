@@ -259,12 +259,17 @@ func (forgetful) Get(context.Context, object.Ref) (dedupe.Record, error) {
 
 func TestReportIsBounded(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testReportIsBounded)
+}
+
+func testReportIsBounded(t *testing.T) {
 	store := &fakeStore{list: listing(1000), fill: func(_ context.Context, ref object.Ref) (Answer, error) {
-		err := outcome.As(failure(outcome.Refused, ref))
-		if strings.HasSuffix(ref.Key, "7") {
+		err := outcome.As(failure(outcome.Failed, ref))
+		err.Reason = outcome.FillFailed
+		switch ref.Key[len(ref.Key)-1] {
+		case '7':
 			err.Class, err.RetryAfter = outcome.Throttled, time.Minute
-		}
-		if strings.HasSuffix(ref.Key, "8") {
+		case '8':
 			return answerOf("e"), nil
 		}
 		return Answer{}, err
@@ -272,14 +277,14 @@ func TestReportIsBounded(t *testing.T) {
 	r := newRig(t, store)
 	got := r.warm(t, Request{Prefix: ckpt("p/"), Complete: true})
 	want := []Problem{
-		{Class: outcome.Throttled, Reason: outcome.Forbidden, Count: 100, RetryAfter: time.Minute},
-		{Class: outcome.Refused, Reason: outcome.Forbidden, Count: 800},
+		{Class: outcome.Failed, Reason: outcome.FillFailed, Count: 800},
+		{Class: outcome.Throttled, Reason: outcome.FillFailed, Count: 100, RetryAfter: time.Minute},
 	}
 	if diff := cmp.Diff(want, got.Problems, briefly); diff != "" || len(got.Failures) != MaxFailures {
 		t.Errorf("%d failures; problems (-want +got):\n%s", len(got.Failures), diff)
 	}
-	if got.Problems[0].Sample == nil {
-		t.Errorf("%+v", got.Problems[0])
+	if got.Problems[1].Sample == nil {
+		t.Errorf("%+v", got.Problems[1])
 	}
 	if len(got.Busy) != MaxFailures {
 		t.Errorf("%d objects are told to be busy", len(got.Busy))
