@@ -167,16 +167,16 @@ func (c waitCmd) waiter(ctx context.Context, w world, need needs) (_ *waiter, er
 	}
 	x.cfg, x.stop = cfg, append(x.stop, closeIt)
 	if need.receipts {
-		if x.receipts, err = js.KeyValue(ctx, app.ReceiptsBucket); err != nil {
-			return nil, fmt.Errorf("there are no receipts to wait for, does prestage run?: %w", err)
+		if x.receipts, err = appearing(ctx, js, app.ReceiptsBucket); err != nil {
+			return nil, err
 		}
 	}
 	if !need.records {
 		return x, nil
 	}
-	objects, err := js.KeyValue(ctx, app.ObjectsBucket)
+	objects, err := appearing(ctx, js, app.ObjectsBucket)
 	if err != nil {
-		return nil, fmt.Errorf("there are no records to wait for, does prestage run?: %w", err)
+		return nil, err
 	}
 	x.ledger = dedupe.NewKV(js, objects, x.cfg.Cluster, dedupe.KVOptions{Logger: w.quietLogger()})
 	if !need.store {
@@ -187,6 +187,25 @@ func (c waitCmd) waiter(ctx context.Context, w world, need needs) (_ *waiter, er
 	}
 	x.stop = append(x.stop, x.engine.Close)
 	return x, nil
+}
+
+// appearing opens a bucket, as soon as there is one: who waits may have been
+// started before the daemon, which creates it.
+func appearing(ctx context.Context, js jetstream.JetStream, bucket string) (jetstream.KeyValue, error) {
+	for {
+		kv, err := js.KeyValue(ctx, bucket)
+		if !errors.Is(err, jetstream.ErrBucketNotFound) {
+			if err != nil {
+				err = fmt.Errorf("bucket %s: %w", bucket, err)
+			}
+			return kv, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("there is no bucket %s to wait in, does prestage run?", bucket)
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 func (x *waiter) close() {

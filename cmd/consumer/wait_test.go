@@ -259,8 +259,8 @@ func TestWaitNeedsPrestage(t *testing.T) {
 	t.Parallel()
 	_, environ := stream(t)
 	for _, target := range []string{"x", "s3://ckpt/x"} {
-		code, _, stderr := program(environ, "wait", target, "--timeout=5s")
-		if code != exitFailed {
+		code, _, stderr := program(environ, "wait", target, "--timeout=2s")
+		if code != exitTimeout {
 			t.Errorf("%s: exit %d", target, code)
 		}
 		oneLine(t, stderr, "does prestage run?")

@@ -475,6 +475,7 @@ func TestHopeless(t *testing.T) {
 		{refusal(400, 10065), true},  // subjects overlap
 		{refusal(400, 10113), true},  // the account wants a limit of bytes
 		{refusal(500, 10074), true},  // three replicas of one server
+		{refusal(500, 10052), true},  // a subject like *.foo
 		{refusal(503, 10008), false}, // no leader
 		{refusal(503, 10023), false}, // insufficient resources
 		{refusal(400, 10005), false}, // no suitable peers

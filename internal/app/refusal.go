@@ -16,6 +16,7 @@ const (
 	codeStreamsLimit          jetstream.ErrorCode = 10027
 	codePeerNotMember         jetstream.ErrorCode = 10040
 	codeServerNotMember       jetstream.ErrorCode = 10044
+	codeInvalidStream         jetstream.ErrorCode = 10052 // subjects that no stream may have, for one
 	codeReplicasNotSupported  jetstream.ErrorCode = 10074 // the server is no cluster
 	codeNoLimits              jetstream.ErrorCode = 10120 // the account may not have so many replicas
 	codeStreamMove            jetstream.ErrorCode = 10124
@@ -42,7 +43,11 @@ func hopeless(err error) bool {
 	if !errors.As(err, &api) {
 		return false
 	}
-	return api.ErrorCode == codeReplicasNotSupported || (api.Code == 400 && !slices.Contains(passing, api.ErrorCode))
+	switch api.ErrorCode {
+	case codeReplicasNotSupported, codeInvalidStream: // a status of 500 all the same
+		return true
+	}
+	return api.Code == 400 && !slices.Contains(passing, api.ErrorCode)
 }
 
 // refusedAs says that the server refused with code.
