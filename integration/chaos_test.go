@@ -19,6 +19,7 @@ import (
 var (
 	chaosSeed  = flag.Uint64("chaos.seed", 0, "seed of TestChaos; 0: one of its own")
 	chaosSeeds = flag.Int("chaos.seeds", 0, "run the long form with so many seeds, from chaos.seed on")
+	chaosTable = flag.String("chaos.table", "", "document that the long form's table goes into")
 )
 
 // chaosForm is how much of everything one run has.
@@ -45,11 +46,17 @@ func TestChaos(t *testing.T) {
 		runChaos(t, seed, chaosForm{events: 120, faults: 14, replicas: 2, span: 14 * time.Second, build: raceBuild})
 		return
 	}
+	var rows []chaosRow
 	for i := range uint64(*chaosSeeds) {
 		t.Run(fmt.Sprintf("seed %d", seed+i), func(t *testing.T) {
 			form := chaosForm{events: 2000, faults: 64, replicas: 2 + int((seed+i)%3), span: 80 * time.Second, build: raceBuild}
-			runChaos(t, seed+i, form)
+			rows = append(rows, runChaos(t, seed+i, form))
 		})
+	}
+	if *chaosTable != "" && !t.Failed() {
+		if err := writeChaosTable(*chaosTable, rows); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
