@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long anything may take that is expected to happen.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // program is the program as a child process.
 type program struct {

@@ -23,7 +23,7 @@ func replayEvents() int {
 	if os.Getenv("INTEGRATION_LONG") == "1" {
 		return 50_000
 	}
-	return 2000
+	return 1000
 }
 
 // replayed is a line that prestage replay prints.
@@ -53,7 +53,7 @@ type replayed struct {
 func (w *world) replay(t *testing.T, code int, settings []string, args ...string) map[string]replayed {
 	t.Helper()
 	p := launch(t, raceBuild, w.environ(t, settings...), append([]string{"replay"}, args...)...)
-	if got := p.waitFor(t, patience+time.Duration(replayEvents())*5*time.Millisecond); got != code {
+	if got := p.waitFor(t, patience+time.Duration(replayEvents())*100*time.Millisecond); got != code {
 		t.Fatalf("replay %q: exit code %d, want %d:\n%s", args, got, code, p.stderr.tail())
 	}
 	return replayLines(t, p)

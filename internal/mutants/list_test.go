@@ -104,7 +104,7 @@ var mutants = []mutant{
 	},
 	{
 		"buckets are addressed by host name", "the bucket is left out of the host",
-		"internal/prestage/head.go", `	host := ref.Bucket + "." + h.endpoint.Host`, `	host := h.endpoint.Host`,
+		"internal/prestage/head.go", `	host := m.ref.Bucket + "." + h.endpoint.Host`, `	host := h.endpoint.Host`,
 		"integration", "TestOneEventOneFill",
 	},
 	{
