@@ -141,7 +141,7 @@ func TestNewBucketThatRefuses(t *testing.T) {
 		}}
 		r := newRigOf(t, store, 300)
 		report := r.warm(t, Request{Prefix: ckpt("p/"), Complete: true})
-		if n := sent.Load(); n > 2*newBucketLimit {
+		if n := sent.Load(); n > firstLimit+refusedKeys {
 			t.Errorf("%d requests were sent", n)
 		}
 		if report.Objects.Failed != 1000 || len(report.Problems) != 1 || report.Problems[0].Class != outcome.Refused {

@@ -71,13 +71,15 @@ func send[T any](ctx, start context.Context, g *Guard, flow *Flow, ref object.Re
 	if err != nil {
 		return v, err
 	}
-	defer func() { visit.leave(err) }()
+	var permit *Permit
+	defer func() {
+		visit.leave(err) // first, so that whoever gets the permit knows of it
+		permit.Release()
+	}()
 	if flow != nil {
-		permit, err := g.limiter.Acquire(start, flow)
-		if err != nil {
+		if permit, err = g.limiter.Acquire(start, flow); err != nil {
 			return v, err
 		}
-		defer permit.Release()
 	}
 
 	during, err := visit.send(ctx)

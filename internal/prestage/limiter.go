@@ -107,9 +107,10 @@ func (l *Limiter) Acquire(ctx context.Context, f *Flow) (*Permit, error) {
 	return nil, ended(ctx, "wait for a permit", object.Ref{})
 }
 
-// Release gives the permit back. Further calls do nothing.
+// Release gives the permit back. Further calls do nothing, and neither does one
+// for no permit.
 func (p *Permit) Release() {
-	if !p.released.Swap(true) {
+	if p != nil && !p.released.Swap(true) {
 		p.limiter.update(func() { p.limiter.inUse-- })
 	}
 }
