@@ -38,16 +38,11 @@ func TestWrongUsage(t *testing.T) {
 			env:  []string{"LOTA_ENDPOINT=http://127.0.0.1:9000", "LOTA_TRUST_ENDPOINT=true"},
 			want: []string{"LOTA_ENDPOINT", "http://127.0.0.1:9000", "host name", "LOTA_DIAL"},
 		},
-		"a dry run, perhaps": {env: []string{"PRESTAGE_DRY_RUN=yes"}, want: []string{"PRESTAGE_DRY_RUN", "yes", "true or false"}},
-		"confirming by hope": {env: []string{"PRESTAGE_CONFIRM=hope"}, want: []string{"PRESTAGE_CONFIRM", "hope", "response", "probe", "auto"}},
-		"a secret of a part that is not there": {
-			env:  []string{"PRESTAGE_GATEWAY_TOKENS=hunter2-token"},
-			want: []string{"PRESTAGE_GATEWAY_TOKENS", "not in this version"},
-		},
-		"an unknown command":           {args: []string{"frobnicate"}, want: []string{"frobnicate"}},
-		"a command of a later version": {args: []string{"reconcile"}, want: []string{"reconcile", "not in this version"}},
-		"publish without a target":     {args: []string{"publish"}, want: []string{"publish", "URI", "--manifest"}},
-		"a URI that is none":           {args: []string{"publish", "last.ckpt"}, want: []string{"uri", "s3://bucket/key"}},
+		"a dry run, perhaps":       {env: []string{"PRESTAGE_DRY_RUN=yes"}, want: []string{"PRESTAGE_DRY_RUN", "yes", "true or false"}},
+		"confirming by hope":       {env: []string{"PRESTAGE_CONFIRM=hope"}, want: []string{"PRESTAGE_CONFIRM", "hope", "response", "probe", "auto"}},
+		"an unknown command":       {args: []string{"frobnicate"}, want: []string{"frobnicate"}},
+		"publish without a target": {args: []string{"publish"}, want: []string{"publish", "URI", "--manifest"}},
+		"a URI that is none":       {args: []string{"publish", "last.ckpt"}, want: []string{"uri", "s3://bucket/key"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

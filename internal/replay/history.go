@@ -118,48 +118,71 @@ func read(ctx context.Context, stream jetstream.Stream, r Range, subjects []stri
 	if cons.CachedInfo().NumPending == 0 {
 		return r.Last + 1, nil
 	}
-	next = r.First
-	for delivered := uint64(0); ; {
-		msgs, err := cons.Fetch(batch, jetstream.FetchMaxWait(batchWait))
-		if err != nil {
-			return 0, fmt.Errorf("read history: %w", err)
-		}
-		n := 0
-		for msg := range msgs.Messages() {
-			meta, err := msg.Metadata()
-			if err != nil {
-				return 0, fmt.Errorf("read history: %w", err)
-			}
-			if meta.Sequence.Consumer != delivered+1 {
-				return next, nil
-			}
-			delivered, next, n = meta.Sequence.Consumer, meta.Sequence.Stream+1, n+1
-			if meta.Sequence.Stream > r.Last {
-				return next, nil
-			}
-			if err := visit(events.Message{
-				Stream: meta.Stream, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
-			}); err != nil {
-				return 0, err
-			}
-			if meta.NumPending == 0 {
-				return r.Last + 1, nil
-			}
-		}
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		if n == 0 {
-			info, err := cons.Info(ctx)
-			if err != nil {
-				return 0, fmt.Errorf("read history: %w", err)
-			}
-			if info.Delivered.Consumer != delivered { // what it sent got lost
-				return next, nil
-			}
-			if info.NumPending == 0 { // what was to come was deleted
-				return r.Last + 1, nil
-			}
+	rd := &reader{cons: cons, last: r.Last, next: r.First, visit: visit}
+	for {
+		done, err := rd.batch(ctx)
+		if done || err != nil {
+			return rd.next, err
 		}
 	}
+}
+
+// reader is one consumer's way through a range.
+type reader struct {
+	cons      jetstream.Consumer
+	visit     func(events.Message) error
+	last      uint64 // of the range
+	next      uint64 // the sequence to go on with
+	delivered uint64 // messages so far
+}
+
+// batch visits what one pull brings, and says when there is no more to come
+// from this consumer.
+func (r *reader) batch(ctx context.Context) (done bool, err error) {
+	pull, cancel := context.WithTimeout(ctx, batchWait)
+	defer cancel() // the client goes on listening until then
+	before := r.delivered
+	msgs, err := r.cons.Fetch(batch, jetstream.FetchContext(pull))
+	if err != nil {
+		return false, fmt.Errorf("read history: %w", err)
+	}
+	for msg := range msgs.Messages() {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return false, fmt.Errorf("read history: %w", err)
+		}
+		if meta.Sequence.Consumer != r.delivered+1 { // one was lost
+			return true, nil
+		}
+		r.delivered, r.next = meta.Sequence.Consumer, meta.Sequence.Stream+1
+		if meta.Sequence.Stream > r.last {
+			return true, nil
+		}
+		if err := r.visit(events.Message{
+			Stream: meta.Stream, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
+		}); err != nil {
+			return false, err
+		}
+		if meta.NumPending == 0 {
+			r.next = r.last + 1
+			return true, nil
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case r.delivered > before:
+		return false, nil
+	}
+	info, err := r.cons.Info(ctx)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("read history: %w", err)
+	case info.Delivered.Consumer != r.delivered: // what it sent got lost
+		return true, nil
+	case info.NumPending == 0: // what was to come was deleted
+		r.next = r.last + 1
+		return true, nil
+	}
+	return false, nil
 }
