@@ -89,9 +89,6 @@ var faultKinds = map[string]func(c *chaos, f *fault) (heal func()){
 	},
 }
 
-// brokerBusy keeps the server's faults apart: there is one server.
-var brokerBusy sync.Mutex
-
 func onReplica(s syscall.Signal) func(*chaos, *fault) func() {
 	return func(c *chaos, f *fault) func() {
 		r := c.replicas[f.target]
@@ -116,10 +113,10 @@ func onReplica(s syscall.Signal) func(*chaos, *fault) func() {
 
 func onBroker(how func(*exec.Cmd) error) func(*chaos, *fault) func() {
 	return func(c *chaos, _ *fault) func() {
-		brokerBusy.Lock()
+		c.restarts.Lock()
 		c.broker.end(how)
 		return func() {
-			defer brokerBusy.Unlock()
+			defer c.restarts.Unlock()
 			c.broker.start()
 		}
 	}

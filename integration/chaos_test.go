@@ -46,13 +46,17 @@ func TestChaos(t *testing.T) {
 		runChaos(t, seed, chaosForm{events: 120, faults: 14, replicas: 2, span: 14 * time.Second, build: raceBuild})
 		return
 	}
-	var rows []chaosRow
-	for i := range uint64(*chaosSeeds) {
-		t.Run(fmt.Sprintf("seed %d", seed+i), func(t *testing.T) {
-			form := chaosForm{events: 2000, faults: 64, replicas: 2 + int((seed+i)%3), span: 80 * time.Second, build: raceBuild}
-			rows = append(rows, runChaos(t, seed+i, form))
-		})
-	}
+	rows := make([]chaosRow, *chaosSeeds)
+	t.Run("seeds", func(t *testing.T) {
+		for i := range rows {
+			seed := seed + uint64(i)
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel() // as many at once as -parallel says
+				form := chaosForm{events: 2000, faults: 64, replicas: 2 + int(seed%3), span: 80 * time.Second, build: raceBuild}
+				rows[i] = runChaos(t, seed, form)
+			})
+		}
+	})
 	if *chaosTable != "" && !t.Failed() {
 		if err := writeChaosTable(*chaosTable, rows); err != nil {
 			t.Fatal(err)
@@ -66,6 +70,7 @@ type chaos struct {
 	t        *testing.T
 	form     chaosForm
 	broker   *natsProcess
+	restarts sync.Mutex // one fault at a time concerns the server
 	replicas []*replica
 	plan     []*chaosEvent
 	faults   []*fault

@@ -110,6 +110,30 @@ func TestReceiptsCompareAndSet(t *testing.T) {
 	}
 }
 
+// TestReceiptsLoserOfAPending: both replicas read the pending receipt, and the
+// other one made it final first.
+func TestReceiptsLoserOfAPending(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t, setup{})
+	ctx, s := t.Context(), *rig.lane.receipts
+	if _, _, err := s.write(ctx, testKey, testReceipt(Pending), 0); err != nil {
+		t.Fatal(err)
+	}
+	h, err := s.read(ctx, testKey, testReceipt(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := testReceipt(DeadLettered)
+	theirs.Bytes = 2
+	if _, won, err := s.write(ctx, testKey, theirs, h.rev); err != nil || !won {
+		t.Fatal(won, err)
+	}
+	stands, won, err := s.write(ctx, testKey, testReceipt(Warm), h.rev)
+	if diff := cmp.Diff(theirs, stands); diff != "" || won || err != nil {
+		t.Errorf("won %v, error %v, what stands (-theirs +got):\n%s", won, err, diff)
+	}
+}
+
 func TestReceiptsRead(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, setup{})

@@ -10,7 +10,7 @@ var mutants = []mutant{
 	{
 		"every event ends once, in what its receipt says", "the receipt is written without compare-and-set",
 		"internal/consumer/receipts.go", "_, err = s.kv.Update(ctx, key, value, rev)", "_, err = s.kv.Put(ctx, key, value)",
-		"internal/consumer", "TestReceiptsCompareAndSet",
+		"internal/consumer", "TestReceiptsLoserOfAPending",
 	},
 	{
 		"every event ends once, in what its receipt says", "who lost the race keeps its own outcome",
@@ -29,7 +29,7 @@ var mutants = []mutant{
 	},
 	{
 		"letters and results are written once", "no last sequence is expected",
-		"internal/consumer/outbox.go", "jetstream.WithExpectLastSequencePerSubject(expected), ", "",
+		"internal/consumer/outbox.go", "jetstream.WithExpectLastSequencePerSubject(expected), ", "jetstream.WithMsgID(fmt.Sprint(expected, time.Now())), ",
 		"internal/consumer", "TestOutboxWritesOnce",
 	},
 	{
