@@ -196,7 +196,11 @@ func (p *provisioner) bucket(ctx context.Context, want jetstream.KeyValueConfig)
 
 // checkSubjects warns of what differs between the lanes' subjects and the
 // stream's. JetStream accepts a filter that no subject of the stream can match.
+// A mirror has no subjects of its own: those of its origin are not looked at.
 func (p *provisioner) checkSubjects(ctx context.Context, lanes []string, stream jetstream.StreamConfig) {
+	if stream.Mirror != nil {
+		lanes = nil
+	}
 	for _, s := range lanes {
 		if !covered(s, stream.Subjects) {
 			p.log.LogAttrs(ctx, slog.LevelWarn, "the stream does not take all of a lane's subjects: such events are refused to their producer",

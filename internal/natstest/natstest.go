@@ -1,7 +1,8 @@
 // Package natstest runs a nats-server with JetStream inside a test: on a free
 // port of the loopback interface, with its store in the test's own folder. The
 // server can be stopped and started again with the same port and store, which
-// is how a test makes NATS fail. Several servers can be a cluster.
+// is how a test makes NATS fail. Several servers can be a cluster, or a hub and
+// its leaf nodes.
 package natstest
 
 import (
@@ -30,6 +31,13 @@ type Options struct {
 	MaxPayload int32          // bytes, 0: the server's default of 1 MiB
 	TLS        *tls.Config    // nil: none. See Authority
 	Users      []*server.User // nil: everybody may do everything
+
+	// Config is a server's configuration file; "": none. Addresses and the
+	// store's place are those of the test, whatever it says.
+	Config string
+	// Hub is where a leaf node's remotes are, host:port, whatever Config says.
+	// See LeafAddr.
+	Hub string
 }
 
 // Server is one nats-server of one test. Its methods are for the test's own
@@ -59,6 +67,9 @@ func StartWith(tb testing.TB, o Options) *Server {
 // options are those of a server that has not chosen its port yet.
 func options(tb testing.TB, o Options) *server.Options {
 	tb.Helper()
+	if o.Config != "" {
+		return configured(tb, o)
+	}
 	return &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		JetStream: true, StoreDir: tb.TempDir(),
