@@ -3,6 +3,7 @@ package integration_test
 import (
 	"bytes"
 	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -197,6 +198,33 @@ func TestRefusedBucket(t *testing.T) {
 		t.Errorf("the good event was warm at %s, only after the letter of %s", good.WarmAt, letter.Time)
 	}
 	w.settled(t)
+}
+
+// TestThrottledIsNotRefused has the store answer 429 and 503 for longer than a
+// refusal is borne. That is a lack of capacity: it costs no attempt and has no end
+// of its own while nobody else is served either.
+func TestThrottledIsNotRefused(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			rule := lotasim.Rule{Match: lotasim.Match{Ranged: true}, Do: lotasim.AnswerStatus, Status: status, Count: 6}
+			if _, err := w.lota.AddRule(rule); err != nil {
+				t.Fatal(err)
+			}
+			w.put("last.ckpt")
+			w.run(t, "PRESTAGE_GIVE_UP_AFTER=1s", "PRESTAGE_MAX_ATTEMPTS=1")
+			s := w.object(t, "busy", "last.ckpt")
+			pending := w.until(t, s, "decided upon", func(r receipt) bool { return r.Outcome != "" })
+			if pending.Outcome != "pending" || pending.Attempts != 0 {
+				t.Errorf("at first it is %s after %d attempts, want pending after none", pending.Outcome, pending.Attempts)
+			}
+			if r := w.ends(t, s, "warm"); r.Attempts != 1 {
+				t.Errorf("warm after %d attempts, want 1", r.Attempts)
+			}
+		})
+	}
 }
 
 // TestLateObject has an object appear only after its event was tried twice.

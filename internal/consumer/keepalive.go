@@ -44,6 +44,7 @@ func keepAlive(ctx context.Context, d *delivery, ackWait *ackWait, log *slog.Log
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		defer rescue(ctx, log)
 		timer := time.NewTimer(0)
 		defer timer.Stop()
 		for last := time.Now(); ; {

@@ -147,6 +147,7 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 // the lane has no pull at the server any more: what is given back sooner could
 // come back to us.
 func (l *Lane) work(ctx, start context.Context, withdrawn <-chan struct{}, msg jetstream.Msg) {
+	defer rescue(ctx, l.log)
 	d, err := newDelivery(msg, time.Now().UTC())
 	if err != nil {
 		l.log.LogAttrs(ctx, slog.LevelError, "message ignored", slog.Any("error", err))

@@ -74,3 +74,12 @@ func try(f func() Settlement) (s Settlement, p *caught) {
 	}()
 	return f(), nil
 }
+
+// rescue is deferred around what is told to the server: after a panic it has
+// been told nothing, and delivers the message again.
+func rescue(ctx context.Context, log *slog.Logger) {
+	if v := recover(); v != nil {
+		log.LogAttrs(ctx, slog.LevelError, "panic while telling the server of a message, left to redelivery",
+			slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	}
+}

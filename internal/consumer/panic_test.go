@@ -113,3 +113,59 @@ func TestLanePanicJoinsTheHeartbeat(t *testing.T) {
 		t.Errorf("settled by %q", step)
 	}
 }
+
+// mute is a message of which the server cannot be told anything.
+type mute struct {
+	jetstream.Msg
+	beaten chan struct{}
+}
+
+func (m mute) InProgress() error {
+	close(m.beaten)
+	panic("mute")
+}
+
+func (mute) Reply() string { panic("mute") }
+
+// unread is a message that cannot even be looked at.
+type unread struct{ jetstream.Msg }
+
+func (unread) Metadata() (*jetstream.MsgMetadata, error) { panic("unread") }
+
+// TestLanePanicBesideTheProtocol: before a message is read, in a heartbeat, and
+// when it is settled. The message comes again, and its receipt ends it.
+func TestLanePanicBesideTheProtocol(t *testing.T) {
+	t.Parallel()
+	beaten := make(chan struct{})
+	rig := newRig(t, setup{warm: func(context.Context, context.Context, prestage.Request, *prestage.Progress) prestage.Report {
+		<-beaten
+		return filled()
+	}})
+	seq := rig.publish(t, oneObject)
+	msg := rig.receive(t).msg
+	rig.lane.ackWait.set(30 * time.Millisecond)
+	for _, step := range []struct {
+		msg     jetstream.Msg
+		panics  int // in the log by then
+		pending int // messages
+		outcome Outcome
+	}{
+		{unread{msg}, 1, 1, ""},
+		{mute{msg, beaten}, 3, 1, Warm},
+		{msg, 3, 0, Warm},
+	} {
+		rig.lane.work(t.Context(), t.Context(), nil, step.msg)
+		if n := strings.Count(rig.log.String(), "left to redelivery"); n != step.panics {
+			t.Errorf("%d panics in the log, want %d: %s", n, step.panics, rig.log)
+		}
+		if n := rig.info(t).NumAckPending; n != step.pending {
+			t.Errorf("%d messages are pending, want %d", n, step.pending)
+		}
+		if step.outcome == "" {
+			continue
+		}
+		if r, _ := rig.receipt(t, seq); r.Outcome != step.outcome {
+			t.Errorf("the receipt says %q", r.Outcome)
+		}
+	}
+}

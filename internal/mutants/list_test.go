@@ -133,6 +133,11 @@ var mutants = []mutant{
 		"internal/prestage", "TestOneObject",
 	},
 	{
+		"only an event's own failures are attempts", "429 is taken for a refusal",
+		"internal/prestage/classify.go", "	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:\n", "	case status == http.StatusServiceUnavailable:\n",
+		"integration", "TestThrottledIsNotRefused",
+	},
+	{
 		"while the endpoint is down it waits", "requests do not wait for the endpoint",
 		"internal/prestage/guard.go", "	if err := g.endpoint.Wait(start); err != nil {", "	if err := error(nil); err != nil {",
 		"internal/prestage", "TestGate",

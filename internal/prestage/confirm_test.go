@@ -82,6 +82,19 @@ func (r *rig) learn(t *testing.T) {
 	}
 }
 
+// objects checks what the metrics count: each object once in each attempt.
+func (r *rig) objects(t *testing.T, filled, warm, failed float64) {
+	t.Helper()
+	want := map[string]float64{"filled": filled, "already_warm": warm, "failed": failed}
+	got := make(map[string]float64)
+	for label := range want {
+		got[label] = r.metric(t, "prestage_objects_total", label)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("prestage_objects_total (-want +got):\n%s", diff)
+	}
+}
+
 func verdictOnRecord(t *testing.T, r *rig, key string) outcome.Verdict {
 	t.Helper()
 	rec, err := r.ledger.Get(t.Context(), ckpt(key))
@@ -128,6 +141,7 @@ func TestProbeAsksAgain(t *testing.T) {
 			got.Problems[0].Class != outcome.Failed || got.Problems[0].Reason != outcome.Unconfirmed {
 			t.Errorf("first attempt: %+v", got)
 		}
+		r.objects(t, 4+2, 0, 1)
 		before := s.count("fill")
 		got = r.warmer.Warm(t.Context(), t.Context(), req, done)
 		want := Report{Objects: Counts{Total: 3, Filled: 3}, Bytes: 3 * s.size, Verdict: outcome.Verified, Confirmed: &Confirmed{3, 3}}
@@ -170,6 +184,7 @@ func TestProbeOfWhatWasAccepted(t *testing.T) {
 		if got := r.warmer.Warm(t.Context(), t.Context(), event, done); got.Objects.Failed != 1 || got.Objects.AlreadyWarm != 0 {
 			t.Errorf("gone: %+v", got)
 		}
+		r.objects(t, 1+4, 1, 1)
 		if got := r.warmer.Warm(t.Context(), t.Context(), event, done); got.Objects.Filled != 1 || got.Verdict != outcome.Verified {
 			t.Errorf("asked for again: %+v", got)
 		}
@@ -305,5 +320,6 @@ func TestLargeEventIsSampled(t *testing.T) {
 		if verified != confirm.MaxSample {
 			t.Errorf("%d are on record as verified", verified)
 		}
+		r.objects(t, 200, 0, 0)
 	})
 }

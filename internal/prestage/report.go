@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -37,10 +39,12 @@ func (f fate) kind() string {
 type tally struct {
 	metrics  *Metrics
 	endpoint *Endpoint
+	doubtful int // so many objects may yet turn out not to be filled
 
 	mu     sync.Mutex
 	report Report
-	sizes  sizes // of what exists
+	sizes  sizes  // of what exists
+	told   Counts // filled and already warm objects that the metrics have
 }
 
 // sizes is a sum of objects' sizes.
@@ -101,14 +105,26 @@ func (t *tally) add(ref object.Ref, f fate) {
 		return
 	case f.warm:
 		r.Objects.AlreadyWarm++
-		t.metrics.alreadyWarm.Inc()
 	default:
 		r.Objects.Filled++
-		t.metrics.filled.Inc()
 	}
+	t.count(t.doubtful)
 	t.sizes.add(f.bytes)
 	r.Bytes += max(f.bytes, 0)
 	r.Verdict = outcome.Weaker(r.Verdict, f.verdict)
+}
+
+// count has the metrics tell of filled and warm objects, all but the last few of
+// each kind: a counter cannot take back.
+func (t *tally) count(but int) {
+	count := func(told *int, now int, c prometheus.Counter) {
+		if n := now - but - *told; n > 0 {
+			c.Add(float64(n))
+			*told += n
+		}
+	}
+	count(&t.told.Filled, t.report.Objects.Filled, t.metrics.filled)
+	count(&t.told.AlreadyWarm, t.report.Objects.AlreadyWarm, t.metrics.alreadyWarm)
 }
 
 // fail notes what concerns the request rather than one object.
@@ -173,6 +189,7 @@ func (t *tally) unconfirm(ref object.Ref, bytes int64, warm bool, err *outcome.E
 func (t *tally) done() Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.count(0)
 	for i := range t.report.Busy {
 		b := &t.report.Busy[i]
 		b.BucketServedAt = t.endpoint.Served(b.Ref.Bucket)

@@ -87,6 +87,7 @@ func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) R
 	}
 	if w.confirmer != nil {
 		e.sample = w.confirmer.NewSample()
+		e.tally.doubtful = confirm.MaxSample
 	}
 	e.earlier, e.recheck = done.begin(w.planner.room)
 	defer done.end()
