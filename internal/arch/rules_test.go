@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 	"internal/events":    {"internal/outcome", "internal/object"},
 	"internal/prestage":  {"internal/confirm", "internal/dedupe", "internal/outcome", "internal/object"},
 	"internal/confirm":   {"internal/outcome", "internal/object"},
+	"internal/rules":     {"internal/outcome", "internal/object"},
 	"internal/dedupe":    {"internal/persist", "internal/outcome", "internal/object"},
 	"internal/dlq":       {"internal/events", "internal/persist", "internal/outcome", "internal/object"},
 	"internal/persist":   {},
@@ -115,6 +116,11 @@ var reservations = []reserved{
 		module: "github.com/nats-io/nats-server",
 		only:   []string{"internal/dev", "internal/natstest"},
 		why:    "the daemon carries no server",
+	},
+	{
+		module: "github.com/bmatcuk/doublestar",
+		only:   []string{"internal/rules"},
+		why:    "globs of keys are those of the rules file",
 	},
 	{
 		module: "github.com/versity/versitygw",

@@ -3,6 +3,7 @@ package object
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"unicode/utf8"
 )
@@ -102,4 +103,20 @@ func CheckBucket(name string) error {
 		}
 	}
 	return nil
+}
+
+// CheckBucketGlob says why glob, as path.Match has them, can match no bucket.
+func CheckBucketGlob(glob string) error {
+	if _, err := path.Match(glob, ""); err != nil || glob == "" {
+		return fmt.Errorf(`%q is not a glob: want something like "ckpt-*"`, glob)
+	}
+	if strings.ContainsFunc(glob, foreign) {
+		return fmt.Errorf(`%q matches no bucket, a name has only a-z, 0-9 and -: want something like "ckpt-*", no URI`, glob)
+	}
+	return nil
+}
+
+// foreign says that c is in no bucket's name and has no meaning in a glob.
+func foreign(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune(`-*?[]^\`, c)
 }

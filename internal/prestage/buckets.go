@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
+
+	"github.com/prestage/prestage/internal/object"
 )
 
 // Buckets says which buckets may be touched. The zero value allows none.
@@ -16,20 +17,11 @@ func ParseBuckets(globs []string) (Buckets, error) {
 		return Buckets{}, errors.New(`no bucket is allowed: want globs, "*" for all`)
 	}
 	for _, g := range globs {
-		if _, err := path.Match(g, ""); err != nil || g == "" {
-			return Buckets{}, fmt.Errorf(`bucket pattern %q is not a glob: want something like "ckpt-*"`, g)
-		}
-		if strings.ContainsFunc(g, foreign) {
-			return Buckets{}, fmt.Errorf(`bucket pattern %q matches no bucket, a name has only a-z, 0-9 and -: want something like "ckpt-*", no URI`, g)
+		if err := object.CheckBucketGlob(g); err != nil {
+			return Buckets{}, fmt.Errorf("bucket pattern %w", err)
 		}
 	}
 	return Buckets{patterns: append([]string(nil), globs...)}, nil
-}
-
-// foreign says that c is in no bucket's name (object.CheckBucket) and has no
-// meaning in a glob.
-func foreign(c rune) bool {
-	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune(`-*?[]^\`, c)
 }
 
 // Allow says that bucket matches a pattern.
