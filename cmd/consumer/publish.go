@@ -122,10 +122,7 @@ func (p publishCmd) event(c app.Config) (e publish.Event, subject string, err er
 		e.ID = nuid.Next()
 	}
 	if e.Source == "" {
-		e.Source = "/prestage/publish"
-		if name != "" {
-			e.Source = "/" + kind + "/" + name
-		}
+		e.Source = publish.Source(kind, name)
 	}
 	if subject = p.Subject; subject == "" {
 		subject = publish.Subject(bases[0], name)
@@ -151,7 +148,7 @@ func (p publishCmd) await(ctx context.Context, w world, js jetstream.JetStream, 
 	if err != nil {
 		return fmt.Errorf("%s, but there are no receipts to wait for, does prestage run?: %w", told(sent), err)
 	}
-	r, err := publish.Await(ctx, kv, cluster, sent)
+	r, err := consumer.Await(ctx, kv, consumer.ReceiptKey(cluster, sent.ID, sent.Source, sent.Stream, sent.Seq), sent.Since)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &exitError{exitTimeout, fmt.Errorf("%s, not warm after %s; %s", told(sent), p.Timeout, soFar(r, cluster))}

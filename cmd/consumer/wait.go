@@ -222,7 +222,7 @@ func (x *waiter) enough(v outcome.Verdict) bool {
 
 // event waits for the receipt of an event.
 func (x *waiter) event(ctx context.Context, id string) waited {
-	r, err := consumer.Await(ctx, x.receipts, consumer.ReceiptKeys(x.cfg.Cluster, id), func(consumer.Receipt) bool { return true })
+	r, err := consumer.Await(ctx, x.receipts, consumer.ReceiptKeys(x.cfg.Cluster, id), time.Time{})
 	out := waited{Target: id, Outcome: string(r.Outcome), Reason: r.Reason, Verdict: r.Verdict, WarmAt: r.WarmAt, Error: r.Error}
 	switch {
 	case err != nil:

@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 
 	// The producers' side: it sends events and reads receipts.
 	"internal/gateway": {"internal/publish", "internal/consumer", "internal/events", "internal/outcome", "internal/failpoint"},
-	"internal/publish": {"internal/consumer", "internal/events", "internal/outcome", "internal/object"},
+	"internal/publish": {"internal/events"},
 	"internal/reconcile": {
 		"internal/publish", "internal/consumer", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",
 	},
@@ -68,8 +68,10 @@ var arrows = map[string][]string{
 	"internal/lotasim/store": {"internal/lotasim", "internal/object"},
 	"internal/lotasim/run":   {"internal/lotasim", "internal/lotasim/store", "internal/object"},
 
-	// What other modules may import: the emulator, for their tests.
+	// What other modules may import: the emulator, for their tests, and the way
+	// into the stream, for their programs.
 	"lotasim": {"internal/lotasim"},
+	"publish": {"internal/publish"},
 
 	// For tests only: no row above names them.
 	"internal/natstest":          {},
@@ -106,7 +108,7 @@ var reservations = []reserved{
 	{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
-			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "internal/gateway", "internal/reconcile", "internal/status", "internal/app", "internal/dev",
+			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "publish", "internal/gateway", "internal/reconcile", "internal/status", "internal/app", "internal/dev",
 			"internal/doctor", "internal/natstest",
 			"cmd/consumer", // connects for publish
 		},

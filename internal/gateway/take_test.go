@@ -109,7 +109,7 @@ func TestRoutes(t *testing.T) {
 		if id == "" {
 			id = fmt.Sprintf("EVENTS/%d", s.Seq)
 		}
-		if diff := cmp.Diff(publish.Sent{ID: id, Source: tt.source, Subject: tt.subject, Stream: "EVENTS", Seq: s.Seq}, s, cmp.AllowUnexported(publish.Sent{})); diff != "" {
+		if diff := cmp.Diff(publish.Sent{ID: id, Source: tt.source, Subject: tt.subject, Stream: "EVENTS", Seq: s.Seq}, s); diff != "" {
 			t.Errorf("%s: answer (-want +got):\n%s", tt.name, diff)
 		}
 		m := b.message(t, s.Seq)

@@ -1,5 +1,5 @@
-// Package publish sends native events into the stream and waits for what
-// becomes of them. An event is sent only when the stream's ack says that it is
+// Package publish sends native events into the stream, for the public package of
+// that name and for the program's own commands. An event is sent only when the stream's ack says that it is
 // stored; a core publish to a subject that no stream takes would look the same
 // and be lost.
 package publish
@@ -15,7 +15,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/events"
 )
 
@@ -52,11 +51,13 @@ type Data struct {
 	RewarmBefore time.Time `json:"rewarm_before,omitzero"`
 }
 
-// Object is one version of an object in Data.Bucket. Only Key must be known.
+// Object is one version of an object: at URI, or at Key in Data.Bucket.
 type Object struct {
-	Key  string `json:"key"`
-	Size int64  `json:"size,omitempty"` // bytes, 0: unknown
-	ETag string `json:"etag,omitempty"`
+	URI       string `json:"uri,omitempty"`
+	Key       string `json:"key,omitempty"`
+	Size      int64  `json:"size,omitempty"` // bytes, 0: unknown
+	ETag      string `json:"etag,omitempty"`
+	VersionID string `json:"version_id,omitempty"`
 }
 
 // Sent is where the stream has stored an event.
@@ -68,7 +69,9 @@ type Sent struct {
 	Seq       uint64 `json:"stream_seq"`
 	Duplicate bool   `json:"duplicate"` // it was there already, within the stream's window
 
-	after time.Time // the stream stored it later, as far as clocks agree
+	// Since is before the stream stored it, as far as clocks agree: an older
+	// receipt for this sequence is of a stream that was there before.
+	Since time.Time `json:"-"`
 }
 
 // maxToken bounds what of a producer's becomes a part of a subject, in bytes.
@@ -104,6 +107,15 @@ func Message(e Event, subject string) (*nats.Msg, error) {
 	return m, nil
 }
 
+// Source is that of an event which its producer gave none: made of the run's or
+// model's name, and for events without one of the means.
+func Source(kind, name string) string {
+	if name == "" {
+		return "/prestage/publish"
+	}
+	return "/" + kind + "/" + name
+}
+
 // MessageID is what the stream tells duplicates by. A "#" in the source is
 // escaped, so that no two events have the same.
 func MessageID(source, id string) string { return strings.ReplaceAll(source, "#", "%23") + "#" + id }
@@ -130,24 +142,16 @@ func Store(ctx context.Context, js jetstream.JetStream, stream string, m *nats.M
 
 // Send stores e in stream and returns where.
 func Send(ctx context.Context, js jetstream.JetStream, stream string, e Event, m *nats.Msg) (Sent, error) {
-	after := time.Now().Add(-clockSkew)
+	since := time.Now().Add(-clockSkew)
 	ack, err := Store(ctx, js, stream, m)
 	if err != nil {
 		return Sent{}, err
 	}
 	if ack.Duplicate {
-		after = time.Time{}
+		since = time.Time{}
 	}
 	return Sent{
 		ID: e.ID, Source: e.Source, Subject: m.Subject, Stream: ack.Stream, Seq: ack.Sequence, Duplicate: ack.Duplicate,
-		after: after,
+		Since: since,
 	}, nil
-}
-
-// Await watches the receipt of s until it is final. It does not poll. One of the
-// same sequence from before the stream was made anew is no receipt of s.
-func Await(ctx context.Context, kv jetstream.KeyValue, cluster string, s Sent) (consumer.Receipt, error) {
-	return consumer.Await(ctx, kv, consumer.ReceiptKey(cluster, s.ID, s.Source, s.Stream, s.Seq), func(r consumer.Receipt) bool {
-		return !r.StreamTime.Before(s.after)
-	})
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
-	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/natstest"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -119,8 +118,12 @@ func TestSend(t *testing.T) {
 	for i, duplicate := range []bool{false, true} {
 		got, err := Send(t.Context(), js, "EVENTS", e, message(t, e, base))
 		want := Sent{ID: e.ID, Source: e.Source, Subject: base, Stream: "EVENTS", Seq: 1, Duplicate: duplicate}
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Sent{})); diff != "" || err != nil {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Sent{}, "Since")); diff != "" || err != nil {
 			t.Errorf("%d: %v, %s", i, err, diff)
+		}
+		// Of a duplicate nobody knows when it was stored.
+		if age := time.Since(got.Since); duplicate != got.Since.IsZero() || !duplicate && (age < clockSkew || age > clockSkew+patience) {
+			t.Errorf("%d: since %v", i, got.Since)
 		}
 	}
 }
@@ -146,125 +149,6 @@ func TestSendWithoutServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := Send(ctx, js, "EVENTS", event(), message(t, event(), base)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// receipts is a bucket, with sent and a function that writes its receipt.
-func receipts(t *testing.T) (jetstream.KeyValue, Sent, func(consumer.Receipt)) {
-	t.Helper()
-	kv, err := natstest.Start(t).JetStream(t).CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "prestage_receipts"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := Sent{ID: "e", Source: "s", Stream: "EVENTS", Seq: 7}
-	return kv, s, func(r consumer.Receipt) {
-		t.Helper()
-		value, err := json.Marshal(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := kv.Put(t.Context(), consumer.ReceiptKey("c", "e", "s", "EVENTS", 7), value); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestAwait(t *testing.T) {
-	t.Parallel()
-	for _, o := range []consumer.Outcome{consumer.Warm, consumer.Skipped, consumer.DeadLettered} {
-		t.Run(string(o), func(t *testing.T) {
-			t.Parallel()
-			kv, sent, put := receipts(t)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			type result struct {
-				r   consumer.Receipt
-				err error
-			}
-			watching := watched{kv, make(chan struct{}, 1), make(chan struct{}, 1)}
-			got := make(chan result, 1)
-			go func() {
-				r, err := Await(ctx, watching, "c", sent)
-				got <- result{r, err}
-			}()
-			<-watching.begun
-			put(consumer.Receipt{Outcome: consumer.Pending, Attempts: 1, FirstRefusal: time.Now(), RetryAt: time.Now()})
-			select {
-			case r := <-got:
-				t.Fatalf("a pending one ends it: %+v", r)
-			case <-watching.polled:
-				t.Fatal("it polls")
-			case <-time.After(50 * time.Millisecond):
-			}
-			put(consumer.Receipt{Outcome: o, Attempts: 2})
-			r := <-got
-			if diff := cmp.Diff(consumer.Receipt{Outcome: o, Attempts: 2}, r.r); diff != "" || r.err != nil {
-				t.Error(r.err, diff) // nothing of the pending one is left
-			}
-			// One of a stream that was deleted since tells nothing.
-			later := sent
-			later.after = time.Now()
-			brief, end := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			defer end()
-			if r, err := Await(brief, watching, "c", later); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("an older receipt ended it: %+v, %v", r, err)
-			}
-			// One that is final already is found at once.
-			if r, err := Await(ctx, watching, "c", sent); err != nil || r.Outcome != o {
-				t.Errorf("%+v, %v", r, err)
-			}
-			if len(watching.polled) != 0 {
-				t.Error("it polls")
-			}
-		})
-	}
-}
-
-// watched is a bucket that tells how it is read.
-type watched struct {
-	jetstream.KeyValue
-	begun  chan struct{}
-	polled chan struct{}
-}
-
-func (w watched) Watch(ctx context.Context, keys string, opts ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
-	kw, err := w.KeyValue.Watch(ctx, keys, opts...)
-	select {
-	case w.begun <- struct{}{}:
-	default:
-	}
-	return kw, err
-}
-
-func (w watched) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
-	w.polled <- struct{}{}
-	return w.KeyValue.Get(ctx, key)
-}
-
-func TestAwaitTimesOut(t *testing.T) {
-	t.Parallel()
-	kv, sent, put := receipts(t)
-	put(consumer.Receipt{Outcome: consumer.Pending, Error: "no luck"})
-	for range 20 { // the watch ends at the same moment, and must not be taken for the cause
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		r, err := Await(ctx, kv, "c", sent)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || (r.Error != "no luck" && r.Error != "") {
-			t.Fatalf("%+v, %v", r, err)
-		}
-	}
-}
-
-func TestAwaitUnreadable(t *testing.T) {
-	t.Parallel()
-	kv, sent, _ := receipts(t)
-	if _, err := kv.PutString(t.Context(), consumer.ReceiptKey("c", "e", "s", "EVENTS", 7), "{"); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if _, err := Await(ctx, kv, "c", sent); err == nil || !strings.Contains(err.Error(), "read receipt") {
 		t.Errorf("got %v", err)
 	}
 }
