@@ -154,7 +154,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, lota *lota, metrics 
 			Cluster: cfg.Cluster,
 			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(),
 			Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
-			Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
+			Resolver: newResolver(), Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
 		})
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {
 			return err

@@ -7,13 +7,15 @@ import (
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/prestage"
+	"github.com/prestage/prestage/internal/resolve"
 )
 
 // Engine is what the daemon's lanes work with, for a command that has no lanes:
 // the same plans, limits, retries and fills.
 type Engine struct {
-	Planner *prestage.Planner
-	Warmer  *prestage.Warmer
+	Resolver *resolve.Resolver
+	Planner  *prestage.Planner
+	Warmer   *prestage.Warmer
 	// Up says whether LOTA can be reached; while it cannot, work waits.
 	Up func() bool
 	// Head sends a plain HEAD, which fills nothing.
@@ -29,7 +31,7 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Up: l.endpoint.Up, Head: l.store.Head, endpoint: l.endpoint}
+	e := &Engine{Resolver: newResolver(), Up: l.endpoint.Up, Head: l.store.Head, endpoint: l.endpoint}
 	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}

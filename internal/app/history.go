@@ -70,7 +70,7 @@ func OpenHistory(ctx context.Context, cfg Config, deps Deps) (h *History, err er
 		Cluster: cfg.Cluster,
 		Policy:  consumer.Policy{MaxAttempts: min(cfg.MaxAttempts, replayAttempts), GiveUpAfter: min(cfg.GiveUpAfter, replayPatience)},
 		Conn:    nc, JS: js, Events: h.Stream, Receipts: s.receipts, Results: s.results, Letters: s.letters,
-		Warmer: h.Warmer, Gate: h.endpoint, Metrics: consumer.NewMetrics(deps.Registry, "replay"), Log: deps.Log,
+		Resolver: h.Resolver, Warmer: h.Warmer, Gate: h.endpoint, Metrics: consumer.NewMetrics(deps.Registry, "replay"), Log: deps.Log,
 	}
 	return h, nil
 }

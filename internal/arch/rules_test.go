@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 
 	// Wiring.
 	"internal/app": {
-		"internal/gateway",
+		"internal/gateway", "internal/resolve",
 		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
@@ -52,6 +52,7 @@ var arrows = map[string][]string{
 		"internal/events", "internal/prestage", "internal/dedupe", "internal/dlq", "internal/outcome", "internal/object",
 		"internal/persist", "internal/failpoint",
 	},
+	"internal/resolve":   {"internal/events", "internal/outcome", "internal/object"},
 	"internal/events":    {"internal/outcome", "internal/object"},
 	"internal/prestage":  {"internal/confirm", "internal/dedupe", "internal/outcome", "internal/object"},
 	"internal/confirm":   {"internal/outcome", "internal/object"},

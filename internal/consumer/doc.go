@@ -5,7 +5,8 @@
 //
 //  1. decode; this gives the receipt's key
 //  2. read the receipt; if it is final, do no work, complete what it says
-//  3. plan, look up the ledger, fill, have the ledger's writes confirmed
+//  3. find what a registry names, plan, look up the ledger, fill, have the
+//     ledger's writes confirmed
 //  4. finalise the receipt by compare-and-set: the first wins, a loser follows
 //  5. write what derives from it, once: the dead letter, the result
 //  6. join the heartbeat

@@ -59,6 +59,7 @@ type Config struct {
 	Receipts jetstream.KeyValue
 	Results  jetstream.Stream
 	Letters  jetstream.Stream
+	Resolver Resolver
 	Warmer   Warmer
 	Gate     Gate
 	Metrics  *Metrics

@@ -49,6 +49,10 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 	failpoint.Hit("receipt-read")
 
 	r := blank.after(held.Receipt)
+	var resolveErr error
+	if decodeErr == nil {
+		ev, resolveErr = l.cfg.Resolve(start, ev)
+	}
 	switch {
 	case decodeErr != nil:
 		e := outcome.As(decodeErr)
@@ -59,7 +63,10 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 		r.Outcome, r.Reason, r.Attempts = Skipped, outcome.Superseded, r.Attempts+1
 	default:
 		progress := l.memory.take(key)
-		report := l.cfg.Warmer.Warm(ctx, start, l.cfg.Replay.request(Request(ev, d.Time, d.Received)), progress)
+		report := unresolved(resolveErr)
+		if resolveErr == nil {
+			report = l.cfg.Warmer.Warm(ctx, start, l.cfg.Replay.request(Request(ev, d.Time, d.Received)), progress)
+		}
 		failpoint.Hit("filled")
 		dec := decide(held.Receipt, report, l.cfg.Policy, time.Now())
 		fillIn(&r, report, dec)

@@ -13,7 +13,7 @@ func Hint(r outcome.Reason) string {
 	case outcome.BucketNotAllowed:
 		return "add the bucket to PRESTAGE_BUCKETS of the daemon if it is to be warmed, then redrive"
 	case outcome.UnresolvableSource:
-		return "the event names no object in S3; have its producer name one"
+		return "nothing said where in S3 the files are: do what the letter's error says, then redrive"
 	case outcome.NotFound:
 		return "see whether the object is there now, under exactly this key, then redrive; purge if it never will be"
 	case outcome.Forbidden:

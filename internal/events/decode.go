@@ -58,7 +58,7 @@ func newInput(m Message) *input {
 func (in *input) root(name string) *node { return newDocument(name, in.body) }
 
 // Decode says what m asks for. An error is always an *outcome.Error of class
-// Permanent with the reason Malformed, Unsupported or UnresolvableSource. The Event's ID and Source
+// Permanent with the reason Malformed or Unsupported. The Event's ID and Source
 // are set even then, where the event's own are sound: a receipt is kept under
 // them.
 func Decode(m Message) (Event, error) {

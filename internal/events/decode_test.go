@@ -265,28 +265,6 @@ func TestPlainJSONTakesItsKindFromTheLane(t *testing.T) {
 	}
 }
 
-// What tells of files without saying where they are learns how to say it.
-func TestUnresolvableSourcesAdvise(t *testing.T) {
-	t.Parallel()
-	for _, file := range []string{"mlflow", "wandb", "huggingface", "harbor", "distribution"} {
-		found := false
-		for _, c := range readCorpus(t, "testdata/"+file+".txtar") {
-			_, err := events.Decode(c.message)
-			e := outcome.As(err)
-			if err == nil || e.Reason != outcome.UnresolvableSource {
-				continue
-			}
-			found = true
-			if !strings.Contains(e.Hint, "s3_uri") && !strings.Contains(e.Hint, "s3://") {
-				t.Errorf("%s: %s: hint %q tells not what to send", file, c.name, e.Hint)
-			}
-		}
-		if !found {
-			t.Errorf("%s: no case is unresolvable", file)
-		}
-	}
-}
-
 // What an event of a foreign type names is given back as what to send instead,
 // unless that could hold a secret.
 func TestForeignCloudEventsAdvise(t *testing.T) {

@@ -29,8 +29,9 @@ func decodeDistribution(in *input, ev *Event) error {
 			left.add(action + " of " + media)
 			continue
 		}
-		target.doc.fail(unresolvable("%s: the push of a manifest of %s does not tell where in S3 its blobs are",
-			target.path(), quote(target.get("repository").lenientText())))
+		ev.Artifact = Artifact{
+			Registry: OCI, Name: target.get("repository").text(), Version: target.get("digest").text(), Ref: target.get("tag").text(),
+		}
 		return root.doc.err
 	}
 	if root.doc.err == nil {

@@ -185,7 +185,7 @@ func checkRefusal(t *testing.T, e *outcome.Error) {
 	if e.Class != outcome.Permanent || e.Op != "decode" || e.Hint == "" {
 		t.Errorf("class %v, op %q, hint %q; want permanent, decode and a hint", e.Class, e.Op, e.Hint)
 	}
-	if e.Reason != outcome.Malformed && e.Reason != outcome.Unsupported && e.Reason != outcome.UnresolvableSource {
+	if e.Reason != outcome.Malformed && e.Reason != outcome.Unsupported {
 		t.Errorf("reason %q", e.Reason)
 	}
 	text := e.Error()
@@ -199,6 +199,11 @@ func checkTarget(t *testing.T, ev events.Event) {
 	targets := 0
 	if len(ev.Objects) > 0 {
 		targets++
+	}
+	if ev.Artifact.Named() {
+		targets++
+	} else if ev.Artifact != (events.Artifact{}) {
+		t.Errorf("an artifact of no registry: %+v", ev.Artifact)
 	}
 	for _, ref := range []object.Ref{ev.Prefix, ev.Manifest} {
 		if ref == (object.Ref{}) {

@@ -50,6 +50,10 @@ func decodeHarbor(in *input, ev *Event) error {
 		leaveOut(ev, "Harbor's event "+quote(what))
 		return nil
 	}
-	name := data.get("repository").get("repo_full_name").lenientText()
-	return unresolvable("Harbor's event of %s does not tell where in S3 the artifact is", quote(name))
+	ev.Artifact = Artifact{Registry: OCI, Name: data.get("repository").get("repo_full_name").text()}
+	for _, pushed := range data.get("resources").items() { // Harbor sends one
+		ev.Artifact.Version, ev.Artifact.Ref = pushed.get("digest").text(), pushed.get("tag").text()
+		break
+	}
+	return root.doc.err
 }

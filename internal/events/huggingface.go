@@ -25,32 +25,39 @@ func decodeHuggingFace(in *input, ev *Event) error {
 	if root.doc.err != nil {
 		return root.doc.err
 	}
+	ref, commit, moved := releaseOf(root.get("updatedRefs"))
 	switch {
 	case repo.get("type").is("space"):
 		leaveOut(ev, "the Hub's space "+quote(name))
 	case scope != "repo.content" || (action != "update" && action != "create"):
 		leaveOut(ev, "the Hub's event "+quote(scope+" "+action))
-	case !movesRelease(root.get("updatedRefs")):
+	case !moved:
 		leaveOut(ev, "the Hub's event of "+quote(name)+" is about neither main nor a tag")
 	default:
-		return unresolvable("the Hub's event of %s does not tell where in S3 the repository is", quote(name))
+		if commit == "" {
+			commit = repo.get("headSha").text()
+		}
+		if commit == "" {
+			commit = repo.get("head_sha").text() // as the Hub's own client spells it
+		}
+		ev.Artifact = Artifact{Registry: HuggingFace, Name: name, Version: commit, Ref: ref}
 	}
-	return nil
+	return root.doc.err
 }
 
-// movesRelease says that main or a tag has a new commit. Where the refs are not
-// told, it may have.
-func movesRelease(refs *node) bool {
+// releaseOf finds main or a tag that has a new commit. Where the refs are not
+// told, it may have been main.
+func releaseOf(refs *node) (ref, commit string, moved bool) {
 	list, ok := refs.value.([]any)
 	if !ok {
-		return true
+		return "", "", true
 	}
 	for _, v := range list {
 		update := newDocument("", v)
-		ref := update.get("ref").lenientText()
-		if (ref == "refs/heads/main" || strings.HasPrefix(ref, "refs/tags/")) && update.get("newSha").present() {
-			return true
+		ref, commit := update.get("ref").lenientText(), update.get("newSha").lenientText()
+		if (ref == "refs/heads/main" || strings.HasPrefix(ref, "refs/tags/")) && commit != "" {
+			return ref, commit, true
 		}
 	}
-	return false
+	return "", "", false
 }

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"path"
 	"strings"
 	"unicode"
 
@@ -13,7 +12,7 @@ import (
 const FormatMLflow Format = "mlflow"
 
 const (
-	adviceMLflow = `register versions whose source is an s3:// URI; or publish a native event with the URI of the version's files: {"uri":"s3://bucket/prefix/"}`
+	adviceMLflow = `send what MLflow's webhooks send; or publish a native event with the URI of the version's files: {"uri":"s3://bucket/prefix/"}`
 
 	sourceMLflow = "/hooks/mlflow" // of events that have MLflow's delivery id
 )
@@ -41,15 +40,18 @@ func decodeMLflow(in *input, ev *Event) error {
 	}
 	ev.Model = data.get("name").label().text()
 	ev.Version = data.get("version").label().text()
-	switch what := entity + "." + action; what {
-	case "model_version.created":
-		readModelVersion(data, ev)
-	case "model_version_alias.created":
-		readPublication("alias", data.get("alias").required(), servesByAlias, ev)
-	case "model_version_tag.set":
-		readPublication("tag", data.get("value").required(), func(value string) bool {
-			return servesByTag(data.get("key").text(), value)
-		}, ev)
+	artifact := Artifact{Registry: MLflow, Name: ev.Model, Version: ev.Version}
+	switch what := entity + "." + action; {
+	case isMLflowExample(data):
+		leaveOut(ev, "MLflow's test delivery")
+	case what == "model_version.created":
+		readModelVersion(data, artifact, ev)
+	case what == "model_version_alias.created":
+		artifact.Ref = data.get("alias").required().text()
+		ev.Artifact = artifact
+	case what == "model_version_tag.set":
+		artifact.TagKey, artifact.TagValue = data.get("key").required().text(), data.get("value").required().text()
+		ev.Artifact = artifact
 	default: // a model without a version has no files yet; prompts and budgets have none
 		leaveOut(ev, "MLflow's event "+quote(what))
 	}
@@ -62,13 +64,14 @@ func isDeliveryID(s string) bool {
 
 // readModelVersion reads the version's source, which MLflow documents as the
 // location of its artifacts: a directory, whether it ends in "/" or not.
-func readModelVersion(data *node, ev *Event) {
-	if isMLflowExample(data) {
-		leaveOut(ev, "MLflow's test delivery")
+func readModelVersion(data *node, artifact Artifact, ev *Event) {
+	source := data.get("source")
+	ref, elsewhere, inS3 := readSource(source)
+	if !inS3 {
+		artifact.URI = elsewhere
+		ev.Artifact = artifact
 		return
 	}
-	source := data.get("source")
-	ref := readSource(source)
 	if ref.Key != "" && !ref.IsPrefix() {
 		ref.Key += "/"
 		if err := object.CheckKey(ref.Key); err != nil { // too long now
@@ -78,35 +81,11 @@ func readModelVersion(data *node, ev *Event) {
 	ev.setTarget(source, ref)
 }
 
-// isMLflowExample finds what MLflow's test of a webhook sends. Its other
-// examples have an alias and a tag that nothing is warmed for.
+// isMLflowExample finds what MLflow's test of a webhook sends: a version of the
+// run abcd1234abcd5678, and for other events the same model with the alias
+// example_alias or the tag example_key.
 // https://github.com/mlflow/mlflow/blob/master/mlflow/webhooks/types.py
 func isMLflowExample(data *node) bool {
-	return data.get("name").is("example_model") && data.get("run_id").is("abcd1234abcd5678")
-}
-
-// readPublication reads an event that puts a version to use. It does not say
-// where the files are.
-func readPublication(what string, mark *node, serves func(string) bool, ev *Event) {
-	name := mark.text()
-	if !serves(name) {
-		leaveOut(ev, "MLflow's "+what+" "+quote(name)+" does not say that the version is to be served")
-		return
-	}
-	mark.doc.fail(unresolvable("%s: MLflow's event does not tell where the files of the version are", mark.path()))
-}
-
-// servesByAlias says that an alias is one under which versions are served.
-func servesByAlias(alias string) bool {
-	for _, pattern := range []string{"champion", "prod", "prod-*", "prod_*", "production"} {
-		if ok, err := path.Match(pattern, strings.ToLower(alias)); ok && err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// servesByTag is servesByAlias for a tag: the stages that MLflow once had.
-func servesByTag(key, value string) bool {
-	return strings.EqualFold(key, "stage") && servesByAlias(value)
+	return data.get("name").is("example_model") &&
+		(data.get("run_id").is("abcd1234abcd5678") || data.get("alias").is("example_alias") || data.get("key").is("example_key"))
 }

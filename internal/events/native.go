@@ -150,23 +150,18 @@ func readURI(n *node) object.Ref {
 	return ref
 }
 
-// readSource is readURI for what registries call a source, which need not be in
-// S3 at all.
-func readSource(n *node) object.Ref {
+// readSource is readURI for what registries call a source. One that is missing
+// or is a URI of another scheme than S3's is the second result.
+func readSource(n *node) (ref object.Ref, elsewhere string, inS3 bool) {
 	s := filledIn(n)
 	if n.doc.err != nil {
-		return object.Ref{}
+		return object.Ref{}, "", false
 	}
 	scheme, _, found := strings.Cut(strings.ToLower(s), ":")
-	switch {
-	case s == "":
-		n.doc.fail(unresolvable("%s: missing or empty", n.path()))
-	case found && scheme != "s3" && scheme != "cw":
-		n.doc.fail(unresolvable("%s: a URI of the scheme %s names no object in S3", n.path(), quote(scheme)))
-	default:
-		return readURI(n)
+	if s == "" || (found && scheme != "s3" && scheme != "cw") {
+		return object.Ref{}, s, false
 	}
-	return object.Ref{}
+	return readURI(n), "", true
 }
 
 // filledIn reads a string in which no template's ${NAME} was left over. A

@@ -22,11 +22,6 @@ func unsupported(advice, format string, args ...any) error {
 	return &refusal{reason: outcome.Unsupported, advice: advice, err: fmt.Errorf(format, args...)}
 }
 
-// unresolvable refuses what tells of files without saying where in S3 they are.
-func unresolvable(format string, args ...any) error {
-	return &refusal{reason: outcome.UnresolvableSource, err: fmt.Errorf(format, args...)}
-}
-
 // tooMuch refuses what is beyond a bound that a manifest does not have.
 func tooMuch(format string, args ...any) error {
 	const advice = "name the objects in a manifest and send its URI"

@@ -16,10 +16,17 @@ func isWandB(in *input) bool {
 func decodeWandB(in *input, ev *Event) error {
 	ev.Kind = KindModel
 	root := in.root("").object()
-	uri := root.get("s3_uri")
-	ev.setTarget(uri, readSource(uri))
 	ev.Model = filledIn(root.get("collection").label())
 	ev.Version = filledIn(root.get("version").label())
 	ev.Layout = filledIn(root.get("format"))
+	uri := root.get("s3_uri")
+	ref, elsewhere, inS3 := readSource(uri)
+	if inS3 {
+		ev.setTarget(uri, ref)
+		return root.doc.err
+	}
+	ev.Artifact = Artifact{
+		Registry: WandB, Name: ev.Model, Version: ev.Version, Ref: filledIn(root.get("alias").label()), URI: elsewhere,
+	}
 	return root.doc.err
 }

@@ -25,7 +25,7 @@ const (
 
 	structured = `{"specversion":"1.0","type":"ai.checkpoint.written.v1","source":"/train/run-7","id":"run-7-step-100","data":{"uri":"s3://ckpt/run-7/step-100/","run":"run-7"}}`
 	s3Body     = `{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"ckpt"},"object":{"key":"run+1/a%2Bb","size":5}}}]}`
-	harborBody = `{"type":"PUSH_ARTIFACT","occur_at":1760000000,"operator":"admin","event_data":{"resources":[],"repository":{"repo_full_name":"models/llama"}}}`
+	harborBody = `{"type":"PUSH_ARTIFACT","occur_at":1760000000,"operator":"admin","event_data":{"resources":[{"digest":"sha256:00","tag":"v3"}],"repository":{"repo_full_name":"models/llama"}}}`
 	hubBody    = `{"event":{"action":"update","scope":"repo.content"},"repo":{"type":"model","name":"org/x"},"updatedRefs":[{"ref":"refs/heads/main","newSha":"a"}]}`
 	imageBody  = `{"events":[{"id":"1","action":"push","target":{"mediaType":"application/octet-stream","digest":"sha256:00","size":1,"repository":"x"}}]}`
 )
@@ -44,7 +44,6 @@ func TestRoutes(t *testing.T) {
 	type want struct {
 		subject, id, source string // id "": <stream>/<seq>
 		format              events.Format
-		unresolvable        bool
 		messageID           bool
 	}
 	for _, tt := range []struct {
@@ -55,52 +54,52 @@ func TestRoutes(t *testing.T) {
 		{
 			"structured", "/v1/events", structured,
 			[]string{bearerHeader, "Content-Type: application/cloudevents+json; charset=utf-8"},
-			want{"events.checkpoint.written.run-7", "run-7-step-100", "/train/run-7", "cloudevents", false, true},
+			want{"events.checkpoint.written.run-7", "run-7-step-100", "/train/run-7", "cloudevents", true},
 		},
 		{
 			"structured without its type", "/v1/events", strings.Replace(structured, "-100", "-101", 1),
 			[]string{bearerHeader},
-			want{"events.checkpoint.written.run-7", "run-7-step-101", "/train/run-7", "cloudevents", false, true},
+			want{"events.checkpoint.written.run-7", "run-7-step-101", "/train/run-7", "cloudevents", true},
 		},
 		{
 			"binary", "/v1/events", `{"uri":"s3://models/llama/","model":"llama"}`,
 			[]string{bearerHeader, "Content-Type: application/json", "CE-SpecVersion: 1.0", "ce-id: a%20b", "ce-source: /ci", "ce-type: ai.model.published.v1", "X-Other: kept out"},
-			want{"events.model.published.llama", "a b", "/ci", "cloudevents", false, true},
+			want{"events.model.published.llama", "a b", "/ci", "cloudevents", true},
 		},
 		{
 			"native", "/v1/events", `{"uri":"s3://ckpt/last.ckpt","run":"run-7"}`,
 			[]string{bearerHeader, "Content-Type: application/json"},
-			want{"events.checkpoint.written.run-7", "", "", "native", false, false},
+			want{"events.checkpoint.written.run-7", "", "", "native", false},
 		},
 		{
 			"native model", "/v1/events", `{"uri":"s3://models/llama/","model":"llama"}`,
 			[]string{bearerHeader},
-			want{"events.model.published.llama", "", "", "native", false, false},
+			want{"events.model.published.llama", "", "", "native", false},
 		},
 		{
 			"native with a name that is no token", "/v1/events", `{"uri":"s3://ckpt/last.ckpt","run":"run 7.>"}`,
 			[]string{bearerHeader},
-			want{"events.checkpoint.written", "", "", "native", false, false},
+			want{"events.checkpoint.written", "", "", "native", false},
 		},
 		{
 			"a store's record as a CloudEvent", "/v1/events", `{"specversion":"1.0","id":"i","source":"s","type":"com.amazonaws.s3.ObjectCreated:Put","data":` + strings.TrimSuffix(strings.TrimPrefix(s3Body, `{"Records":[`), `]}`) + `}`,
 			[]string{bearerHeader},
-			want{"events.object.created", "i", "s", "cloudevents", false, true},
+			want{"events.object.created", "i", "s", "cloudevents", true},
 		},
-		{"S3", "/hooks/s3", s3Body, []string{bearerHeader}, want{"events.object.created", "", "", "s3", false, true}},
+		{"S3", "/hooks/s3", s3Body, []string{bearerHeader}, want{"events.object.created", "", "", "s3", true}},
 		{
 			"SNS", "/hooks/s3", `{"Type":"Notification","MessageId":"m","TopicArn":"arn:t","Message":"{\"Event\":\"s3:TestEvent\"}"}`,
 			[]string{"Authorization: Basic c25zOmEtdG9rZW4tZm9yLWV2ZW50cw=="},
-			want{"events.object.created", "m", "arn:t", "s3", false, true},
+			want{"events.object.created", "m", "arn:t", "s3", true},
 		},
-		{"MLflow", "/hooks/mlflow", mlflowBody, signedMLflow("d1", mlflowBody), want{"events.model.published.llama", "d1", "/hooks/mlflow", "mlflow", false, true}},
-		{"W&B", "/hooks/wandb", wandbBody, []string{"X-Wandb-Signature: " + wandbSig, "Authorization: Bearer of-wandb"}, want{"events.model.published", "", "", "wandb", false, true}},
-		{"Hugging Face", "/hooks/huggingface", hubBody, []string{"X-Webhook-Secret: " + secret}, want{"events.model.published", "", "", "huggingface", true, true}},
-		{"Harbor", "/hooks/harbor", harborBody, []string{"Authorization: " + secret}, want{"events.model.published", "", "", "harbor", true, true}},
+		{"MLflow", "/hooks/mlflow", mlflowBody, signedMLflow("d1", mlflowBody), want{"events.model.published.llama", "d1", "/hooks/mlflow", "mlflow", true}},
+		{"W&B", "/hooks/wandb", wandbBody, []string{"X-Wandb-Signature: " + wandbSig, "Authorization: Bearer of-wandb"}, want{"events.model.published", "", "", "wandb", true}},
+		{"Hugging Face", "/hooks/huggingface", hubBody, []string{"X-Webhook-Secret: " + secret}, want{"events.model.published", "", "", "huggingface", true}},
+		{"Harbor", "/hooks/harbor", harborBody, []string{"Authorization: " + secret}, want{"events.model.published", "", "", "harbor", true}},
 		{
 			"distribution", "/hooks/distribution", imageBody,
 			[]string{bearerHeader, "Content-Type: application/vnd.docker.distribution.events.v2+json"},
-			want{"events.model.published", "", "", "distribution", false, true},
+			want{"events.model.published", "", "", "distribution", true},
 		},
 	} {
 		a := b.post(t, tt.path, tt.body, tt.headers...)
@@ -123,7 +122,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s: headers that nobody needs, or secrets: %v", tt.name, leak)
 		}
 		ev, err := events.Decode(events.Message{Stream: "EVENTS", Seq: s.Seq, Time: m.Time, Subject: m.Subject, Header: m.Header, Data: m.Data})
-		if ev.ID != s.ID || ev.Source != s.Source || ev.Format != tt.format || (err != nil) != tt.unresolvable {
+		if ev.ID != s.ID || ev.Source != s.Source || ev.Format != tt.format || err != nil {
 			t.Errorf("%s: read as %s, id %q, source %q, error %v", tt.name, ev.Format, ev.ID, ev.Source, err)
 		}
 		if loc := a.header.Get("Location"); !strings.HasPrefix(loc, "/v1/events?id=") {

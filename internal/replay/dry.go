@@ -49,6 +49,9 @@ func (r *Replay) DryRun(ctx context.Context) (Progress, error) {
 			return nil
 		}
 		group.Go(func() error {
+			if err == nil {
+				ev, err = r.Lane.Resolve(ctx, ev)
+			}
 			switch {
 			case err != nil:
 				r.counts.receipt(consumer.Receipt{Outcome: consumer.DeadLettered})

@@ -1,0 +1,116 @@
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// op is the Op of the errors.
+const op = "resolve"
+
+// Finder knows where in S3 the artifacts of one registry are. It is safe for
+// concurrent use, and returns in bounded time.
+type Finder interface {
+	// Find returns ev with Objects, Prefix or Manifest set, or with Skip and Note
+	// where nothing is to be done. Errors are *outcome.Error.
+	Find(ctx context.Context, ev events.Event) (events.Event, error)
+}
+
+// Resolver has a Finder for each registry that it knows. A nil one knows none.
+type Resolver struct {
+	finders map[events.Registry]Finder
+}
+
+// New returns a Resolver with these finders.
+func New(finders map[events.Registry]Finder) *Resolver { return &Resolver{finders} }
+
+// Resolve returns ev with a target that is in S3 in place of its Artifact. An
+// event that has no Artifact is returned as it is.
+func (r *Resolver) Resolve(ctx context.Context, ev events.Event) (events.Event, error) {
+	if !ev.Artifact.Named() || ev.Skip != "" {
+		return ev, nil
+	}
+	if r == nil || r.finders[ev.Artifact.Registry] == nil {
+		return ev, nowhere(ev.Artifact, "nothing says where in S3 its files are")
+	}
+	found, err := r.finders[ev.Artifact.Registry].Find(ctx, ev)
+	if err != nil {
+		return ev, err
+	}
+	found.Artifact = events.Artifact{}
+	return found, nil
+}
+
+// nowhere says that an artifact cannot be found in S3, and why.
+func nowhere(a events.Artifact, format string, args ...any) *outcome.Error {
+	return &outcome.Error{
+		Op: op, Class: outcome.Permanent, Reason: outcome.UnresolvableSource, Hint: hints[a.Registry],
+		Err: fmt.Errorf("%s: %w", nameOf(a), fmt.Errorf(format, args...)),
+	}
+}
+
+// hints say what to do about artifacts that cannot be found.
+var hints = map[events.Registry]string{
+	events.MLflow:      `set MLFLOW_TRACKING_URI; or register versions whose source is an s3:// URI; or publish a native event with the URI of the version's files: {"uri":"s3://bucket/prefix/"}`,
+	events.HuggingFace: `copy the repository to a bucket, and let the job that copies publish {"uri":"s3://bucket/prefix/","complete":true} when it is done; or say in PRESTAGE_RULES, under sources, where the copy is`,
+	events.WandB:       `put the URI of the files into the artifact's metadata as s3_uri, and "s3_uri":"${artifact_metadata.s3_uri}" into the automation's template; or say in PRESTAGE_RULES, under sources, where the files are`,
+	events.OCI:         `say in PRESTAGE_RULES, under sources, where the registry keeps its storage; or publish a native event with the S3 URIs of the image's layers: {"objects":[{"uri":"s3://bucket/key"}]}`,
+}
+
+// nameOf names an artifact for people.
+func nameOf(a events.Artifact) string {
+	text := []string{string(a.Registry)}
+	for _, part := range []string{a.Name, a.Version, a.Ref} {
+		if part != "" {
+			text = append(text, quote(part))
+		}
+	}
+	return strings.Join(text, " ")
+}
+
+// maxQuoted bounds how much of a foreign text an error or a note repeats.
+const maxQuoted = 64
+
+// quote repeats foreign text for people: cut short, control characters escaped.
+func quote(s string) string {
+	if len(s) > maxQuoted {
+		return fmt.Sprintf("%q…", strings.ToValidUTF8(s[:maxQuoted], ""))
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// directory makes uri, which a registry says to hold the files of a, the prefix
+// that is meant, whether it ends in "/" or not.
+func directory(a events.Artifact, uri string) (object.Ref, error) {
+	refused := func(reason outcome.Reason, err error) (object.Ref, error) {
+		e := nowhere(a, "%w", err)
+		e.Reason = reason
+		return object.Ref{}, e
+	}
+	scheme, _, found := strings.Cut(strings.ToLower(uri), ":")
+	switch {
+	case uri == "":
+		return object.Ref{}, nowhere(a, "no place of its files is known")
+	case !found || (scheme != "s3" && scheme != "cw"):
+		return object.Ref{}, nowhere(a, "its files are at a URI of the scheme %s, which is not in S3", quote(scheme))
+	}
+	ref, err := object.ParseURI(uri)
+	switch {
+	case err != nil:
+		return refused(outcome.UnresolvableSource, err)
+	case ref.Key == "":
+		return refused(outcome.Unsupported, fmt.Errorf("its files are all of the bucket %q, want a prefix", ref.Bucket))
+	}
+	if !ref.IsPrefix() {
+		ref.Key += "/"
+		if err := object.CheckKey(ref.Key); err != nil { // too long now
+			return refused(outcome.UnresolvableSource, err)
+		}
+	}
+	return ref, nil
+}

@@ -1,0 +1,118 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// found is a Finder that has an answer.
+type found struct {
+	prefix object.Ref
+	err    error
+}
+
+func (f found) Find(_ context.Context, ev events.Event) (events.Event, error) {
+	ev.Prefix = f.prefix
+	return ev, f.err
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	place := object.Ref{Bucket: "models", Key: "llama/3/"}
+	artifact := events.Artifact{Registry: events.MLflow, Name: "llama", Version: "3"}
+	unknown := events.Artifact{Registry: events.WandB, Name: "llama"}
+	broken := &outcome.Error{Op: "resolve", Class: outcome.Transient, Err: errors.New("no luck")}
+	r := New(map[events.Registry]Finder{
+		events.MLflow:      found{prefix: place},
+		events.HuggingFace: found{err: broken},
+	})
+	for name, tt := range map[string]struct {
+		in, want events.Event
+		class    outcome.Class // 0: no error
+	}{
+		"in S3 already": {events.Event{Prefix: place}, events.Event{Prefix: place}, 0},
+		"nothing to do": {
+			events.Event{Artifact: unknown, Skip: outcome.NotActionable}, events.Event{Artifact: unknown, Skip: outcome.NotActionable}, 0,
+		},
+		"found":                 {events.Event{ID: "e", Artifact: artifact}, events.Event{ID: "e", Prefix: place}, 0},
+		"of a registry unknown": {events.Event{ID: "e", Artifact: unknown}, events.Event{ID: "e", Artifact: unknown}, outcome.Permanent},
+		"not found now": {
+			events.Event{Artifact: events.Artifact{Registry: events.HuggingFace}}, events.Event{Artifact: events.Artifact{Registry: events.HuggingFace}}, outcome.Transient,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := r.Resolve(t.Context(), tt.in)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if (err == nil) != (tt.class == 0) || (err != nil && !errors.Is(err, tt.class)) {
+				t.Errorf("error %v, want class %v", err, tt.class)
+			}
+		})
+	}
+}
+
+// TestNobodyKnows: each registry's events learn what is missing, whatever their
+// names hold.
+func TestNobodyKnows(t *testing.T) {
+	t.Parallel()
+	for registry, setting := range map[events.Registry]string{
+		events.MLflow: "MLFLOW_TRACKING_URI", events.HuggingFace: "PRESTAGE_RULES", events.WandB: "s3_uri", events.OCI: "PRESTAGE_RULES",
+	} {
+		_, err := (*Resolver)(nil).Resolve(t.Context(), events.Event{
+			Artifact: events.Artifact{Registry: registry, Name: "a\x1b\nb" + strings.Repeat("é", 4096), Version: "\xff3"},
+		})
+		e := outcome.As(err)
+		if e.Class != outcome.Permanent || e.Reason != outcome.UnresolvableSource || !strings.Contains(e.Hint, setting) {
+			t.Errorf("%s: %v", registry, err)
+		}
+		if text := e.Error(); strings.ContainsAny(text, "\x1b\n") || !utf8.ValidString(text) || len(text) > 1024 {
+			t.Errorf("%s: %q", registry, text)
+		}
+	}
+}
+
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	for uri, want := range map[string]string{
+		"s3://models/llama/3":    "s3://models/llama/3/",
+		"cw://models/llama/3/":   "s3://models/llama/3/",
+		"S3://models/a b/%2F":    "s3://models/a b/%2F/",
+		"":                       "no place",
+		"s3://models":            "all of the bucket",
+		"s3://models/":           "all of the bucket",
+		"s3://key:hush@models/x": "credentials",
+		"s3://models:9000/x":     "ports",
+		"s3://int/x":             "reserved",
+		"s3://models/" + strings.Repeat("k", 1024):     "1025 bytes",
+		"mlflow-artifacts:/1/a":                        `scheme "mlflow-artifacts"`,
+		"dbfs:/models/llama":                           `scheme "dbfs"`,
+		"/srv/mlruns/1":                                "not in S3",
+		"https://models.s3.amazonaws.com/llama?s=hush": `scheme "https"`,
+	} {
+		ref, err := directory(events.Artifact{Registry: events.MLflow, Name: "llama"}, uri)
+		if strings.HasPrefix(want, "s3://") {
+			if err != nil || ref.String() != want {
+				t.Errorf("%q: %s, %v", uri, ref, err)
+			}
+			continue
+		}
+		e := outcome.As(err)
+		if e.Class != outcome.Permanent || !strings.Contains(e.Error(), want) || strings.Contains(e.Error(), "hush") {
+			t.Errorf("%q: %v", uri, err)
+		}
+		if unsupported := strings.Contains(want, "bucket"); unsupported != (e.Reason == outcome.Unsupported) {
+			t.Errorf("%q: %s", uri, e.Reason)
+		}
+	}
+}
