@@ -30,6 +30,10 @@ var errUnexpected = errors.New("an answer that S3 does not have")
 func readAnswer(r reply, ranged bool) (Answer, error) {
 	a := Answer{Status: r.status, Size: object.UnknownSize, Latency: r.latency}
 	contentRange := r.header.Get("Content-Range")
+	begin := "bytes 0-" // of what was asked for
+	if ranged {
+		begin = "bytes 0-0/"
+	}
 	switch {
 	case r.status == http.StatusRequestedRangeNotSatisfiable && ranged:
 		a.Size = totalOf(contentRange)
@@ -37,6 +41,9 @@ func readAnswer(r reply, ranged bool) (Answer, error) {
 	case r.status == http.StatusOK && contentRange == "":
 		a.Size = checkSize(r.length)
 	case r.status == http.StatusOK, r.status == http.StatusPartialContent: // whose length is that of the range
+		if contentRange != "" && !strings.HasPrefix(contentRange, begin) {
+			return Answer{}, fmt.Errorf("an answer about other bytes: Content-Range %q", clean(contentRange))
+		}
 		a.Size = totalOf(contentRange)
 	case http.StatusText(r.status) == "" || success(r.status):
 		return Answer{}, errUnexpected

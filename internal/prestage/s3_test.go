@@ -121,6 +121,10 @@ func TestAnswers(t *testing.T) {
 		"416":                       {status: 416, headers: map[string]string{"Content-Range": "bytes */0"}, want: Answer{Status: 416}},
 		"416 of something":          {status: 416, headers: map[string]string{"Content-Range": "bytes */9"}, want: Answer{Status: 416, Size: 9}},
 		"416 that tells nothing":    {status: 416, headers: map[string]string{"Content-Range": ""}, want: Answer{Status: 416, Size: -1}},
+		"206 of other bytes":        {status: 206, headers: map[string]string{"Content-Range": "bytes 5-9/734003200"}, class: outcome.Transient},
+		"206 of more bytes":         {status: 206, headers: map[string]string{"Content-Range": "bytes 0-9/734003200"}, class: outcome.Transient},
+		"200 of other bytes":        {status: 200, headers: map[string]string{"Content-Range": "bytes 5-9/734003200"}, class: outcome.Transient},
+		"206 of no bytes":           {status: 206, headers: map[string]string{"Content-Range": "lines 0-0/3"}, class: outcome.Transient},
 		"204":                       {status: 204, headers: map[string]string{"Content-Length": ""}, class: outcome.Transient},
 		"202":                       {status: 202, class: outcome.Transient},
 		"304":                       {status: 304, headers: map[string]string{"Content-Length": ""}, class: outcome.Refused},
@@ -156,6 +160,26 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("(-want +got):\n%s%v", diff, err)
 			}
 		})
+	}
+}
+
+// TestRangeNobodyAskedFor: a store may answer a plain HEAD as if it were ranged,
+// but not about the middle of an object.
+func TestRangeNobodyAskedFor(t *testing.T) {
+	t.Parallel()
+	var told string
+	s := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Range", told)
+		w.WriteHeader(http.StatusPartialContent)
+	})
+	for _, told = range []string{"bytes 0-0/77", "bytes 0-76/77"} {
+		if got, err := s.Head(t.Context(), ckpt("k")); err != nil || got.Size != 77 {
+			t.Errorf("%s: %+v, %v", told, got, err)
+		}
+	}
+	told = "bytes 5-9/77"
+	if got, err := s.Head(t.Context(), ckpt("k")); !errors.Is(err, outcome.Transient) {
+		t.Errorf("%s: %+v, %v", told, got, err)
 	}
 }
 
