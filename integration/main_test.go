@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 
@@ -23,6 +25,7 @@ func TestMain(m *testing.M) {
 	if part := os.Getenv(partVariable); part != "" {
 		os.Exit(play(part))
 	}
+	flag.DurationVar(&patience, "patience", patience, "how long anything may take that is expected to happen")
 	flag.Parse()
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
@@ -49,13 +52,21 @@ type build struct {
 	err  error
 }
 
-// The builds. Scenarios run the first, but for those that measure memory or
-// send very many requests.
+// The builds. Scenarios run the first, which has the race detector if the tests
+// have it, but for those that measure memory or send very many requests.
 var (
-	raceBuild      = &build{name: "race", flags: []string{"-race"}}
+	raceBuild      = &build{name: "race", flags: raceFlags()}
 	plainBuild     = &build{name: "plain"}
 	failpointBuild = &build{name: "failpoint", flags: []string{"-tags", "failpoint"}}
 )
+
+func raceFlags() []string {
+	info, _ := debug.ReadBuildInfo()
+	if slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return []string{"-race"}
+	}
+	return nil
+}
 
 func (b *build) path(t *testing.T) string {
 	t.Helper()

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// patience is how long anything may take that is expected to happen.
-const patience = 2 * time.Minute
+// patience is how long anything may take that is expected to happen; the flag
+// -patience changes it.
+var patience = 2 * time.Minute
 
 // program is the program as a child process.
 type program struct {

@@ -26,6 +26,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // root is the module's folder, seen from here.
 const root = "../.."
 
+// integration is the package that runs the whole program. A mutant may make it
+// wait for what never happens, so that it gets less patience than it has else.
+const (
+	integration    = "integration"
+	mutantPatience = "20s"
+	mutantTimeout  = "90s"
+)
+
 // mutant is one edit that breaks a promise.
 type mutant struct {
 	promise string // of the contract, in a few words
@@ -65,9 +73,12 @@ func TestMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range mutants {
-		if pattern.MatchString(m.name) {
-			t.Run(m.name, m.mustBeCaught)
+	// What fails soon comes first: the tests of one package, without a program.
+	for _, whole := range []bool{false, true} {
+		for _, m := range mutants {
+			if (m.pkg == integration) == whole && pattern.MatchString(m.name) {
+				t.Run(m.name, m.mustBeCaught)
+			}
 		}
 	}
 }
@@ -88,6 +99,7 @@ func (m mutant) mutated() (string, error) {
 // touched: the compiler sees the edit through an overlay, and so does the build
 // of the program that the integration tests start.
 func (m mutant) mustBeCaught(t *testing.T) {
+	t.Parallel()
 	text, err := m.mutated()
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +119,11 @@ func (m mutant) mustBeCaught(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-failfast", "-timeout=90s", "-run", "^"+m.test+"$", "./"+m.pkg)
+	args := []string{"test", "-count=1", "-failfast", "-timeout=" + mutantTimeout, "-run", "^" + m.test + "$", "./" + m.pkg}
+	if m.pkg == integration {
+		args = append(args, "-patience="+mutantPatience)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+overlay)
 	began := time.Now()

@@ -145,14 +145,14 @@ func (s *Server) Conn(tb testing.TB) *nats.Conn {
 	return connect(tb, s.url)
 }
 
-func connect(tb testing.TB, url string) *nats.Conn {
+func connect(tb testing.TB, url string, more ...nats.Option) *nats.Conn {
 	tb.Helper()
-	nc, err := nats.Connect(url,
+	nc, err := nats.Connect(url, append(more,
 		nats.Name(tb.Name()),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(20*time.Millisecond),
 		nats.ReconnectJitter(10*time.Millisecond, 10*time.Millisecond),
-	)
+	)...)
 	if err != nil {
 		tb.Fatalf("connect to %s: %v", url, err)
 	}
