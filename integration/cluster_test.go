@@ -10,42 +10,91 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/lotasim"
-	"github.com/prestage/prestage/internal/natstest"
 )
 
-// TestLeaderLost has two replicas of the program on a cluster of three NATS
-// servers, and takes away the one that leads the event stream while events are
-// being filled: first for a while, then for good. What is provisioned has three
-// replicas, so nothing is lost, and a program can start with two of them.
-func TestLeaderLost(t *testing.T) {
+// TestClusterLosesServers has two replicas of the program on a cluster of three
+// NATS servers and kills servers while events are being filled: the one that
+// leads the event stream, then two at once, so that nobody leads anything, and at
+// last the leader again, for good. What is provisioned has three replicas, so
+// nothing is lost, and a program can start with two servers.
+func TestClusterLosesServers(t *testing.T) {
 	t.Parallel()
-	const part = 30 // of the events: before, without and after the server, and without another
+	const part = 30 // of the events: before, without and after a server, and so on
 	w := newWorld(t, nil)
-	cluster := natstest.StartCluster(t, 3)
-	w.js = cluster.JetStream(t) // from here on, in place of the single server
+	cluster := startCluster(t)
+	settings := w.environ(t, "NATS_URL="+cluster.url(), "PRESTAGE_CONCURRENCY=5", "PRESTAGE_ACK_WAIT=5s")
+	w.useCluster(t, cluster)
 	rule := lotasim.Rule{Match: lotasim.Match{Ranged: true}, Do: lotasim.Latency, For: 200 * time.Millisecond}
 	if _, err := w.lota.AddRule(rule); err != nil {
 		t.Fatal(err)
 	}
+	var programs []*program
 	for range 2 {
-		w.run(t, "NATS_URL="+cluster.URL(), "PRESTAGE_CONCURRENCY=5")
+		programs = append(programs, launch(t, raceBuild, settings).ready(t))
 	}
 	w.replicated(t, 3)
-
 	events := w.tellSurely(t, 0, part)
-	lost := cluster.StopLeader(t, "EVENTS")
+
+	lost := cluster[w.leader(t, "EVENTS")]
+	lost.kill()
 	events = append(events, w.tellSurely(t, part, 2*part)...)
-	cluster.Restart(t, lost)
-	events = append(events, w.tellSurely(t, 2*part, 3*part)...)
+	lost.launch()
 	w.replicated(t, 3)
 
-	cluster.StopLeader(t, "EVENTS")
-	w.run(t, "NATS_URL="+cluster.URL())
+	events = append(events, w.tellSurely(t, 2*part, 3*part)...)
+	minority := cluster.others(w.leader(t, "EVENTS"))
+	for _, s := range minority {
+		s.kill()
+	}
+	for _, p := range programs {
+		w.staysCalm(t, p, 6*time.Second) // each in turn: longer than AckWait
+	}
+	for _, s := range minority {
+		s.launch()
+	}
 	events = append(events, w.tellSurely(t, 3*part, 4*part)...)
+	w.replicated(t, 3)
+
+	cluster[w.leader(t, "EVENTS")].kill()
+	launch(t, raceBuild, settings).ready(t)
+	events = append(events, w.tellSurely(t, 4*part, 5*part)...)
 	for _, e := range events {
-		w.ends(t, e.sent, "warm")
+		if r := w.ends(t, e.sent, "warm"); r.Attempts != 1 {
+			t.Errorf("event %s took %d attempts, want 1", e.id, r.Attempts)
+		}
 	}
 	w.checkInvariants(t, events, "cwlota.com", len(events))
+}
+
+// useCluster makes c the world's NATS, in place of the server that it has.
+func (w *world) useCluster(t *testing.T, c natsCluster) {
+	t.Helper()
+	w.nats.Stop()
+	w.nats = nil
+	nc, err := nats.Connect(c.url(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.RetryOnFailedConnect(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	if w.js, err = jetstream.New(nc); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the cluster has a leader", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := w.js.AccountInfo(ctx)
+		return err
+	})
+}
+
+// leader is the name of the server that leads a stream.
+func (w *world) leader(t *testing.T, stream string) string {
+	t.Helper()
+	s, err := w.js.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().Cluster.Leader
 }
 
 // tellSurely publishes events about objects of their own. Each is stored once,

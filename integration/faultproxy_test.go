@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 type proxy struct {
 	target string
 	addr   string
+	sift   func(io.Reader) io.Reader // what the client sends, nil: all of it passes
 
 	mu    sync.Mutex
 	ln    net.Listener // nil while it refuses
@@ -26,7 +28,13 @@ type proxy struct {
 // newProxy starts one that lives until the test ends.
 func newProxy(t *testing.T, target string) *proxy {
 	t.Helper()
-	p := &proxy{target: target, conns: make(map[net.Conn]struct{}), flow: make(chan struct{})}
+	return newSievedProxy(t, target, nil)
+}
+
+// newSievedProxy is newProxy with a sieve for what clients send.
+func newSievedProxy(t *testing.T, target string, sift func(io.Reader) io.Reader) *proxy {
+	t.Helper()
+	p := &proxy{target: target, sift: sift, conns: make(map[net.Conn]struct{}), flow: make(chan struct{})}
 	close(p.flow)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -139,16 +147,21 @@ func (p *proxy) carry(client net.Conn) {
 	}
 	defer p.drop(server)
 	var both sync.WaitGroup
-	both.Go(func() { p.pump(server, client) })
-	both.Go(func() { p.pump(client, server) })
+	var said io.Reader = client
+	if p.sift != nil {
+		said = p.sift(client)
+	}
+	both.Go(func() { p.pump(server, client, said) })
+	both.Go(func() { p.pump(client, server, server) })
 	both.Wait()
 }
 
-func (p *proxy) pump(to, from net.Conn) {
+// pump passes on what from says.
+func (p *proxy) pump(to, from net.Conn, said io.Reader) {
 	defer to.Close()
 	buf := make([]byte, 32<<10)
 	for {
-		n, err := from.Read(buf)
+		n, err := said.Read(buf)
 		if n > 0 {
 			if !p.pass(from) {
 				return

@@ -45,12 +45,7 @@ func TestFull(t *testing.T) {
 			p := w.run(t)
 			good := w.load(t, 0, 3)
 			bad := w.checkpoint(t, "bad", map[string]any{"uri": "not a URI"})
-			eventually(t, "the log tells", func() error {
-				if !strings.Contains(p.stderr.String(), tt.says) {
-					return errors.New("it does not")
-				}
-				return nil
-			})
+			p.says(t, tt.says)
 			w.held(t, tt.held)
 			w.staysCalm(t, p, 5*time.Second)
 			w.held(t, tt.held)

@@ -128,14 +128,3 @@ func TestAccountLimits(t *testing.T) {
 	w.settled(t)
 	w.lota.mustHaveAsked(t, once("run-7/shard-000.pt", "run-7/shard-001.pt", "run-7/shard-002.pt"))
 }
-
-// says waits until the program has written text to its log.
-func (p *program) says(t *testing.T, text string) {
-	t.Helper()
-	eventually(t, "the log tells of: "+text, func() error {
-		if !strings.Contains(p.stderr.String(), text) {
-			return fmt.Errorf("%d lines do not", p.lines())
-		}
-		return nil
-	})
-}

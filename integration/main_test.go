@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -45,8 +46,9 @@ func TestMain(m *testing.M) {
 
 // build is the program, built when it is first needed.
 type build struct {
-	name  string
-	flags []string
+	name   string
+	flags  []string
+	source string // "": the program of this repository
 
 	once sync.Once
 	err  error
@@ -73,7 +75,8 @@ func (b *build) path(t *testing.T) string {
 	out := filepath.Join(builds, b.name)
 	b.once.Do(func() {
 		args := append([]string{"build", "-o", out}, b.flags...)
-		text, err := exec.Command("go", append(args, "github.com/prestage/prestage/cmd/consumer")...).CombinedOutput()
+		args = append(args, cmp.Or(b.source, "github.com/prestage/prestage/cmd/consumer"))
+		text, err := exec.Command("go", args...).CombinedOutput()
 		if err != nil {
 			b.err = fmt.Errorf("go build (%s): %w\n%s", b.name, err, text)
 		}

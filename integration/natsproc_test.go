@@ -1,10 +1,10 @@
 package integration_test
 
 import (
-	"fmt"
 	"net"
 	"os/exec"
-	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,64 +16,58 @@ import (
 // natsProcess is a nats-server as a child process, for tests that kill it. Its
 // port and its store outlive it.
 type natsProcess struct {
-	t     *testing.T
-	addr  string
-	store string
+	t    *testing.T
+	addr string
+	args []string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{}
 }
 
-var natsBuild = struct {
-	once sync.Once
-	err  error
-}{}
+var natsBuild = &build{name: "nats-server", source: "github.com/nats-io/nats-server/v2"}
 
-// startNATS runs one until the test ends.
-func startNATS(t *testing.T) *natsProcess {
+// newNATS makes one that is not running yet, with more arguments than it needs
+// by itself. It is killed when the test ends.
+func newNATS(t *testing.T, args ...string) *natsProcess {
 	t.Helper()
-	path := filepath.Join(builds, "nats-server")
-	natsBuild.once.Do(func() {
-		if text, err := exec.Command("go", "build", "-o", path, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
-			natsBuild.err = fmt.Errorf("go build nats-server: %w\n%s", err, text)
-		}
-	})
-	if natsBuild.err != nil {
-		t.Fatal(natsBuild.err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0") // the server cannot be told to choose and keep a port
+	s := &natsProcess{t: t, addr: freeAddrs(t, 1)[0]}
+	host, port, err := net.SplitHostPort(s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &natsProcess{t: t, addr: ln.Addr().String(), store: t.TempDir()}
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.start()
+	s.args = append([]string{"-a", host, "-p", port, "-js", "-sd", t.TempDir()}, args...)
 	t.Cleanup(s.kill)
 	return s
 }
 
-// start runs it again after kill or stop, and waits until it answers.
+// startNATS runs one until the test ends.
+func startNATS(t *testing.T) *natsProcess {
+	t.Helper()
+	s := newNATS(t)
+	s.start()
+	return s
+}
+
+// freeAddrs finds addresses on loopback: a server cannot be told to choose a port
+// and to keep it.
+func freeAddrs(t *testing.T, n int) []string {
+	t.Helper()
+	var out []string
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close() // all together at the end: so none is found twice
+		out = append(out, ln.Addr().String())
+	}
+	return out
+}
+
+// start runs it, also again after kill, and waits until it answers.
 func (s *natsProcess) start() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	host, port, err := net.SplitHostPort(s.addr)
-	if err != nil {
-		s.t.Error(err)
-		return
-	}
-	s.cmd = exec.Command(filepath.Join(builds, "nats-server"), "-a", host, "-p", port, "-js", "-sd", s.store)
-	if err := s.cmd.Start(); err != nil {
-		s.t.Errorf("start nats-server: %v", err)
-		return
-	}
-	s.done = make(chan struct{})
-	go func(cmd *exec.Cmd, done chan struct{}) {
-		defer close(done)
-		_ = cmd.Wait()
-	}(s.cmd, s.done)
+	s.launch()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		nc, err := nats.Connect(s.url())
 		if err == nil {
@@ -88,6 +82,24 @@ func (s *natsProcess) start() {
 		}
 	}
 	s.t.Errorf("nats-server does not answer within %s", patience)
+}
+
+// launch runs it and does not wait.
+func (s *natsProcess) launch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cmd = exec.Command(natsBuild.path(s.t), s.args...)
+	dieWithUs(s.cmd)
+	if err := s.cmd.Start(); err != nil {
+		s.t.Errorf("start nats-server: %v", err)
+		s.cmd = nil
+		return
+	}
+	s.done = make(chan struct{})
+	go func(cmd *exec.Cmd, done chan struct{}) {
+		defer close(done)
+		_ = cmd.Wait()
+	}(s.cmd, s.done)
 }
 
 // kill ends it as kill -9 does.
@@ -105,3 +117,39 @@ func (s *natsProcess) end(how func(*exec.Cmd) error) {
 }
 
 func (s *natsProcess) url() string { return "nats://" + s.addr }
+
+// natsCluster is three nats-servers that share their streams.
+type natsCluster map[string]*natsProcess // by name
+
+// startCluster runs one until the test ends. Its servers may take a while to
+// agree on anything.
+func startCluster(t *testing.T) natsCluster {
+	t.Helper()
+	routes := freeAddrs(t, 3)
+	c := make(natsCluster)
+	for i, name := range []string{"n0", "n1", "n2"} {
+		s := newNATS(t, "-n", name, "-cluster_name", "integration", "-cluster", "nats://"+routes[i],
+			"-routes", "nats://"+strings.Join(routes, ",nats://"))
+		c[name] = s
+		s.launch()
+	}
+	return c
+}
+
+// url lists all servers.
+func (c natsCluster) url() string {
+	var urls []string
+	for _, name := range sortedKeys(c) {
+		urls = append(urls, c[name].url())
+	}
+	return strings.Join(urls, ",")
+}
+
+// others are the servers beside the one of that name.
+func (c natsCluster) others(name string) []*natsProcess {
+	var out []*natsProcess
+	for _, n := range slices.DeleteFunc(sortedKeys(c), func(n string) bool { return n == name }) {
+		out = append(out, c[n])
+	}
+	return out
+}

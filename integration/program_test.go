@@ -35,6 +35,7 @@ func launch(t *testing.T, b *build, environ []string, args ...string) *program {
 	p.cmd.Env = environ
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	dieWithUs(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +146,17 @@ func (p *program) get(t *testing.T, path string) (status int, body string, err e
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(data), err
+}
+
+// says waits until the program has written text to its log.
+func (p *program) says(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "the log tells: "+text, func() error {
+		if !strings.Contains(p.stderr.String(), text) {
+			return fmt.Errorf("%d lines do not", p.lines())
+		}
+		return nil
+	})
 }
 
 // logged returns the log lines with the message msg.

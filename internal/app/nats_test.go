@@ -1,6 +1,7 @@
 package app
 
 import (
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -169,5 +170,29 @@ func TestRunOverTLS(t *testing.T) {
 	begun := time.Now()
 	if err := lost.stop(); err != nil || time.Since(begun) > patience/2 {
 		t.Errorf("ended after %s with %v", time.Since(begun), err)
+	}
+}
+
+// TestReconnectsForEver: however long NATS is gone, each replica tries on, and
+// not all of them at the same moment.
+func TestReconnectsForEver(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	nc, err := connect(Config{NATSURL: []string{srv.URL()}}, "test", slog.New(slog.DiscardHandler), make(chan error, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	o := nc.Opts
+	if o.MaxReconnect != -1 || !o.AllowReconnect || !o.RetryOnFailedConnect {
+		t.Errorf("gives up: %d reconnects, allowed %t, at the start %t", o.MaxReconnect, o.AllowReconnect, o.RetryOnFailedConnect)
+	}
+	if wait := o.ReconnectWait; wait < time.Second || wait > 5*time.Second {
+		t.Errorf("waits %s before it reconnects", wait)
+	}
+	for what, jitter := range map[string]time.Duration{"plain": o.ReconnectJitter, "TLS": o.ReconnectJitterTLS} {
+		if jitter < o.ReconnectWait/4 {
+			t.Errorf("%s: a jitter of %s in %s has a fleet come back at once", what, jitter, o.ReconnectWait)
+		}
 	}
 }

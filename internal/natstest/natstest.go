@@ -1,8 +1,8 @@
 // Package natstest runs a nats-server with JetStream inside a test: on a free
 // port of the loopback interface, with its store in the test's own folder. The
 // server can be stopped and started again with the same port and store, which
-// is how a test makes NATS fail. Several servers can be a cluster, or a hub and
-// its leaf nodes.
+// is how a test makes NATS fail. One server can be a hub, and others its leaf
+// nodes.
 package natstest
 
 import (
