@@ -59,7 +59,7 @@ var mutants = []mutant{
 	},
 	{
 		"an ack is confirmed", "a failed settlement is not tried again",
-		"internal/consumer/settle.go", "if errors.Is(err, nats.ErrNoResponders) { // the consumer is gone", "if err != nil {",
+		"internal/consumer/settle.go", "if errors.Is(err, nats.ErrNoResponders) { // the consumer is gone", "if err != nil || errors.Is(err, nats.ErrNoResponders) {",
 		"internal/consumer", "TestSettleTriesAgain",
 	},
 	{
