@@ -29,10 +29,20 @@ const (
 // gateway starts the gateway and waits until it is ready.
 func (w *world) gateway(t *testing.T, b *build, settings ...string) *program {
 	t.Helper()
-	p := launch(t, b, w.environ(t, append([]string{
+	return launch(t, b, w.gatewayEnviron(t, settings...), "gateway").takesHooks(t)
+}
+
+func (w *world) gatewayEnviron(t *testing.T, settings ...string) []string {
+	t.Helper()
+	return w.environ(t, append([]string{
 		"PRESTAGE_GATEWAY_ADDR=127.0.0.1:0", "PRESTAGE_GATEWAY_TOKENS=old, " + gatewayToken,
 		"PRESTAGE_GATEWAY_MLFLOW_SECRETS=" + gatewaySecret, "PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS=" + gatewaySecret,
-	}, settings...)...), "gateway")
+	}, settings...)...)
+}
+
+// takesHooks waits until the gateway's own /readyz is content.
+func (p *program) takesHooks(t *testing.T) *program {
+	t.Helper()
 	eventually(t, "the gateway is ready", func() error {
 		addr := p.gatewayAddr()
 		if addr == "" {

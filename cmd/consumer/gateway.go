@@ -16,7 +16,8 @@ func (gatewayCmd) Help() string {
 /hooks/distribution; GET /v1/events?id=EVENT-ID for the receipt; /healthz, /readyz.
 
 202 is answered only after the stream's ack, with the event's id. The settings
-are the PRESTAGE_GATEWAY_... variables; a path without a secret is closed.`
+are the PRESTAGE_GATEWAY_... variables; a path without a secret is closed.
+"prestage run --gateway" is both in one process.`
 }
 
 // Run serves until a signal.

@@ -91,7 +91,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"publish", "s3://ckpt/"}, nil, "bucket"},
 		{[]string{"publish", "s3://ckpt/a", "--subject", "a b"}, nil, "cannot be published to"},
 		{[]string{"publish", "s3://ckpt/a"}, []string{"PRESTAGE_CHECKPOINT_SUBJECTS=a.*"}, "--subject"},
-		{[]string{"publish", "s3://ckpt/a"}, []string{"NATS_URL=nats://u:hush@"}, "NATS_URL: want"},
+		{[]string{"publish", "s3://ckpt/a"}, []string{"NATS_URL=nats://u:hush@"}, `NATS_URL="nats://***@": want`},
 		{[]string{"run"}, []string{"LOTA_ENDPOINT=https://cwobject.com"}, `LOTA_ENDPOINT="https://cwobject.com": the primary endpoint`},
 		{nil, []string{"LOTA_ENDPOINT=http://s3.test"}, `LOTA_ENDPOINT="http://s3.test": not known to be LOTA`},
 		{nil, []string{"PRESTAGE_DRY_RUN=yes"}, `PRESTAGE_DRY_RUN="yes": want true or false`},

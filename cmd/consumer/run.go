@@ -6,23 +6,26 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/prestage/prestage/internal/app"
 )
 
 // runCmd is the daemon.
-type runCmd struct{}
+type runCmd struct {
+	Gateway bool `help:"Be the gateway as well, on PRESTAGE_GATEWAY_ADDR: hooks are taken while LOTA is away, too."`
+}
 
 // Run works until a signal, then drains.
-func (runCmd) Run(ctx context.Context, w world) error {
+func (c runCmd) Run(ctx context.Context, w world) error {
 	if err := app.NotYet(w.environ); err != nil {
 		return err
 	}
-	c, err := w.config()
+	cfg, err := w.config()
 	if err != nil {
 		return err
 	}
-	log := w.logger(c)
+	log := w.logger(cfg)
 	if ignored := app.Ignored(w.environ); len(ignored) > 0 {
 		log.LogAttrs(ctx, slog.LevelWarn, "settings without effect in this version", slog.Any("names", ignored))
 	}
@@ -35,9 +38,18 @@ func (runCmd) Run(ctx context.Context, w world) error {
 	// What net/http has to say (of an answer that nobody asked for) goes through
 	// the package log: it must not break a log of JSON lines.
 	slog.SetDefault(log)
-	a, err := app.New(ctx, c, app.Deps{Log: log, Registry: reg, AWS: aws, Build: build()})
+	daemon, err := app.New(ctx, cfg, app.Deps{Log: log, Registry: reg, AWS: aws, Build: build()})
 	if err != nil {
 		return err
 	}
-	return a.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	if c.Gateway {
+		gateway, err := app.NewGateway(ctx, cfg, log)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return gateway.Run(ctx) })
+	}
+	group.Go(func() error { return daemon.Run(ctx) })
+	return group.Wait()
 }

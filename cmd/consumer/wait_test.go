@@ -255,6 +255,52 @@ func TestWaitWithoutPolling(t *testing.T) {
 	}
 }
 
+// TestWaitBeforePrestage waits from before there is a bucket to wait in.
+func TestWaitBeforePrestage(t *testing.T) {
+	t.Parallel()
+	p := &post{srv: natstest.Start(t)}
+	js := p.srv.JetStream(t)
+	type ended struct {
+		code           int
+		stdout, stderr string
+	}
+	begin := func(args ...string) <-chan ended {
+		c := make(chan ended, 1)
+		go func() {
+			code, stdout, stderr := program([]string{"NATS_URL=" + p.srv.URL()}, append([]string{"wait", "--timeout=1m"}, args...)...)
+			c <- ended{code, stdout, stderr}
+		}()
+		return c
+	}
+	waiters := []<-chan ended{begin("a"), begin("s3://ckpt/b", "--any-version")}
+	looks := p.srv.Conn(t)
+	asked := make(chan *nats.Msg, 64)
+	if _, err := looks.ChanSubscribe("$JS.API.STREAM.INFO.>", asked); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // both have looked, and found none
+		select {
+		case <-asked:
+		case <-time.After(time.Minute):
+			t.Fatal("nobody looks for a bucket")
+		}
+	}
+	var err error
+	if p.receipts, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: app.ReceiptsBucket}); err == nil {
+		p.objects, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: app.ObjectsBucket})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.receipt(t, "a", 1, consumer.Receipt{Outcome: consumer.Warm, Verdict: outcome.Accepted}, "")
+	p.record(t, "b", etag, outcome.Accepted, time.Now())
+	for _, w := range waiters {
+		if e := <-w; e.code != exitDone || !strings.Contains(e.stdout, ": warm (accepted)") || e.stderr != "" {
+			t.Errorf("exit %d: %q, %q", e.code, e.stdout, e.stderr)
+		}
+	}
+}
+
 func TestWaitNeedsPrestage(t *testing.T) {
 	t.Parallel()
 	_, environ := stream(t)

@@ -93,14 +93,14 @@ func (a *App) Run(ctx context.Context) error {
 	group, fetch := errgroup.WithContext(ctx)
 	group.Go(a.admin.serve)
 	closed := make(chan error, 1)
-	nc, err := connect(a.cfg, instanceName(a.cfg), a.deps.Log, closed)
-	if err != nil {
+	nc, err := connectUntil(fetch, a.cfg, instanceName(a.cfg), a.deps.Log, closed)
+	if nc == nil {
 		a.admin.close(ctx)
 		return errors.Join(err, group.Wait())
 	}
 	defer nc.Close()
 	group.Go(func() error {
-		tellWhyNot(a.cfg, nc, a.deps.Log)
+		tellWhyNot(fetch, a.cfg, nc, a.deps.Log)
 		return nil
 	})
 	group.Go(func() error {

@@ -192,7 +192,8 @@ func TestRun(t *testing.T) {
 }
 
 // TestAnswersWhileConnecting has a NATS that takes a connection and then says
-// nothing, on which connecting spends seconds.
+// nothing, on which connecting spends seconds. Neither an answer nor the end
+// waits for that.
 func TestAnswersWhileConnecting(t *testing.T) {
 	t.Parallel()
 	var lc net.ListenConfig
@@ -227,6 +228,15 @@ func TestAnswersWhileConnecting(t *testing.T) {
 	}
 	if _, err := mute.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the answers came after the first try to connect: %v", err)
+	}
+	if err := d.stop(); err != nil {
+		t.Errorf("the end: %v", err)
+	}
+	if err := mute.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mute.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the end came after the first try to connect: %v", err)
 	}
 }
 

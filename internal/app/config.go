@@ -43,6 +43,8 @@ type Config struct {
 	HTTPAddr           string        `env:"PRESTAGE_HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"admin listener: /healthz, /readyz, /metrics"`
 
 	GatewayAddr                   string   `env:"PRESTAGE_GATEWAY_ADDR" envDefault:":8081" doc:"the gateway's listener, with /healthz and a /readyz of its own (NATS only)"`
+	GatewayTLSCert                string   `env:"PRESTAGE_GATEWAY_TLS_CERT" doc:"PEM file of the gateway's certificate and those that issued it, with PRESTAGE_GATEWAY_TLS_KEY; both are read again when they change; plain HTTP without"`
+	GatewayTLSKey                 string   `env:"PRESTAGE_GATEWAY_TLS_KEY" doc:"PEM file of its private key"`
 	GatewayTokens                 []Secret `env:"PRESTAGE_GATEWAY_TOKENS" doc:"bearer tokens for /v1/events, /hooks/s3 and /hooks/distribution; several, comma-separated, for rotation"`
 	GatewayTokensFile             string   `env:"PRESTAGE_GATEWAY_TOKENS_FILE" doc:"file with more of them, one a line; read again when it changes, as those below"`
 	GatewayMLflowSecrets          []Secret `env:"PRESTAGE_GATEWAY_MLFLOW_SECRETS" doc:"secrets of MLflow's webhooks"`

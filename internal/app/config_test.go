@@ -67,6 +67,7 @@ func TestParseConfigValues(t *testing.T) {
 		"PRESTAGE_GATEWAY_WANDB_SECRETS=w", "PRESTAGE_GATEWAY_WANDB_SECRETS_FILE="+files["NATS_CA"],
 		"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS=h", "PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS_FILE="+files["NATS_CA"],
 		"PRESTAGE_GATEWAY_HARBOR_SECRETS=Basic x", "PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE="+files["NATS_CA"], "PRESTAGE_GATEWAY_INSECURE=true",
+		"PRESTAGE_GATEWAY_TLS_CERT="+files["NATS_CERT"], "PRESTAGE_GATEWAY_TLS_KEY="+files["NATS_KEY"],
 	)...)
 	want := Config{
 		NATSURL:   []string{"nats://u:p@a:4222", "tls://b:4222", "ws://c", "wss://d:443"},
@@ -84,6 +85,7 @@ func TestParseConfigValues(t *testing.T) {
 		GatewayWandBSecrets: []Secret{"w"}, GatewayWandBSecretsFile: files["NATS_CA"],
 		GatewayHuggingFaceSecrets: []Secret{"h"}, GatewayHuggingFaceSecretsFile: files["NATS_CA"],
 		GatewayHarborSecrets: []Secret{"Basic x"}, GatewayHarborSecretsFile: files["NATS_CA"], GatewayInsecure: true,
+		GatewayTLSCert: files["NATS_CERT"], GatewayTLSKey: files["NATS_KEY"],
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -93,17 +95,23 @@ func TestParseConfigValues(t *testing.T) {
 func TestParseConfigRefuses(t *testing.T) {
 	t.Parallel()
 	const (
-		natsURL  = "NATS_URL: want nats://host:port (or tls, ws, wss), comma-separated; the value is not shown, it may hold a password"
+		natsURL  = ": want nats://host:port (or tls, ws, wss), comma-separated"
 		duration = "want a duration with a unit, such as 30s, 15m or 24h"
 		subjects = "want NATS subjects, comma-separated, such as events.model.published"
 		token    = "want letters, digits, _ and - only, at most 128"
 	)
 	long := strings.Repeat("x", 129)
 	for setting, want := range map[string]string{
-		"NATS_URL=localhost:4222":                           natsURL,
-		"NATS_URL=http://u:hush@a":                          natsURL,
-		"NATS_URL=nats://u:hush@a,":                         natsURL,
-		"NATS_URL=nats://u:hush@a:port":                     natsURL,
+		"NATS_URL=localhost:4222":                           `NATS_URL="localhost:4222"` + natsURL,
+		"NATS_URL=http://u:hush@a":                          `NATS_URL="http://***@a"` + natsURL,
+		"NATS_URL=nats://u:hush@a,":                         "NATS_URL" + natsURL,
+		"NATS_URL=nats://u:hush@a:port":                     `NATS_URL="nats://***@a:***"` + natsURL,
+		"NATS_URL=nats://hush:hu%sh@a:4222":                 `NATS_URL="nats://***@a:4222"` + natsURL,
+		"NATS_URL=http://hush@a@b:1,nats://c":               `NATS_URL="http://***@b:1"` + natsURL,
+		"NATS_URL=http://u:hush@[::1]:1":                    `NATS_URL="http://***@[::1]:1"` + natsURL,
+		"NATS_URL=nats://u:hush":                            `NATS_URL="nats://u:***"` + natsURL,
+		"NATS_URL=nats://a,u:hush@a":                        `NATS_URL="***@a"` + natsURL,
+		"NATS_URL=nats://u:hu,sh@a":                         `NATS_URL="nats://u:***"` + natsURL,
 		"NATS_CERT=config.go":                               `NATS_CERT="config.go": NATS_CERT and NATS_KEY go together`,
 		"NATS_KEY=config.go":                                `NATS_CERT: NATS_CERT and NATS_KEY go together`,
 		"LOTA_TRUST_ENDPOINT=yes":                           `LOTA_TRUST_ENDPOINT="yes": want true or false`,
@@ -113,8 +121,8 @@ func TestParseConfigRefuses(t *testing.T) {
 		"LOTA_DIAL=a:0":                                     `LOTA_DIAL="a:0": want host:port`,
 		"LOTA_ENDPOINT=http://cwlota.com:65536":             `LOTA_ENDPOINT="http://cwlota.com:65536": want a port of 1 to 65535, or none`,
 		"LOTA_ENDPOINT=http://cwlota.com:0":                 `LOTA_ENDPOINT="http://cwlota.com:0": want a port of 1 to 65535, or none`,
-		"NATS_URL=nats://a:65536":                           natsURL,
-		"NATS_URL=nats://a:0":                               natsURL,
+		"NATS_URL=nats://a:65536":                           `NATS_URL="nats://a:65536"` + natsURL,
+		"NATS_URL=nats://a:0":                               `NATS_URL="nats://a:0"` + natsURL,
 		"PRESTAGE_CLUSTER=a.b":                              `PRESTAGE_CLUSTER="a.b": ` + token,
 		"PRESTAGE_CLUSTER=*":                                `PRESTAGE_CLUSTER="*": ` + token,
 		"PRESTAGE_CLUSTER=a\nb":                             `PRESTAGE_CLUSTER="a\nb": ` + token,
@@ -159,6 +167,8 @@ func TestParseConfigRefuses(t *testing.T) {
 		"PRESTAGE_SUPERSEDE=2":                              `PRESTAGE_SUPERSEDE="2": want true or false`,
 		"PRESTAGE_HTTP_ADDR=8080":                           `PRESTAGE_HTTP_ADDR="8080": want host:port`,
 		"PRESTAGE_GATEWAY_ADDR=8081":                        `PRESTAGE_GATEWAY_ADDR="8081": want host:port`,
+		"PRESTAGE_GATEWAY_TLS_CERT=config.go":               `PRESTAGE_GATEWAY_TLS_CERT="config.go": PRESTAGE_GATEWAY_TLS_CERT and PRESTAGE_GATEWAY_TLS_KEY go together`,
+		"PRESTAGE_GATEWAY_TLS_KEY=config.go":                `PRESTAGE_GATEWAY_TLS_CERT: PRESTAGE_GATEWAY_TLS_CERT and PRESTAGE_GATEWAY_TLS_KEY go together`,
 		"PRESTAGE_GATEWAY_INSECURE=yes":                     `PRESTAGE_GATEWAY_INSECURE="yes": want true or false`,
 		"LOG_LEVEL=loud":                                    `LOG_LEVEL="loud": want debug, info, warn or error`,
 		"LOG_FORMAT=xml":                                    `LOG_FORMAT="xml": want text or json`,
@@ -286,6 +296,8 @@ var contract = []struct{ name, value string }{
 	{"PRESTAGE_DRY_RUN", "true"},
 	{"PRESTAGE_HTTP_ADDR", "127.0.0.1:1"},
 	{"PRESTAGE_GATEWAY_ADDR", ":1"},
+	{"PRESTAGE_GATEWAY_TLS_CERT", ""},
+	{"PRESTAGE_GATEWAY_TLS_KEY", ""},
 	{"PRESTAGE_GATEWAY_TOKENS", "hush"},
 	{"PRESTAGE_GATEWAY_TOKENS_FILE", "config.go"},
 	{"PRESTAGE_GATEWAY_MLFLOW_SECRETS", "hush"},

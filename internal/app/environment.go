@@ -102,10 +102,11 @@ func ParseConfig(environ []string) (Config, error) {
 }
 
 // asTyped shows the value as it was given: "-1h", where the parsed one reads
-// "-1h0m0s". Of a list, the element that is wrong says more.
+// "-1h0m0s". Of a list, the element that is wrong says more; of NATS_URL, what
+// is left of it without a password.
 func asTyped(err error, vars map[string]string) error {
 	var e *SettingError
-	if errors.As(err, &e) && e.Value != "" && vars[e.Name] != "" && !strings.Contains(vars[e.Name], ",") {
+	if errors.As(err, &e) && e.Value != "" && e.Name != "NATS_URL" && vars[e.Name] != "" && !strings.Contains(vars[e.Name], ",") {
 		e.Value = vars[e.Name]
 	}
 	return err

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,6 +23,7 @@ type Gateway struct {
 	cfg      Config
 	log      *slog.Logger
 	keys     map[events.Route]*gateway.Keyring
+	tls      *tls.Config // nil: plain HTTP
 	subjects gateway.Subjects
 	listener *listener
 }
@@ -48,6 +50,11 @@ func NewGateway(ctx context.Context, cfg Config, log *slog.Logger) (*Gateway, er
 		}
 		for _, r := range s.routes {
 			g.keys[r] = k
+		}
+	}
+	if cfg.GatewayTLSCert != "" {
+		if g.tls, err = gateway.NewTLS(cfg.GatewayTLSCert, cfg.GatewayTLSKey, log); err != nil {
+			return nil, &SettingError{"PRESTAGE_GATEWAY_TLS_CERT", cfg.GatewayTLSCert, "with PRESTAGE_GATEWAY_TLS_KEY: " + err.Error()}
 		}
 	}
 	if g.listener, err = listen(ctx, "gateway", "PRESTAGE_GATEWAY_ADDR", cfg.GatewayAddr, gatewayGrace, log); err != nil {
@@ -99,8 +106,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	closed := make(chan error, 1)
 	// What cannot be sent at once is refused at once: a buffer would send it
 	// after its sender was told that it is lost.
-	nc, err := connect(g.cfg, instanceName(g.cfg)+"-gateway", g.log, closed, nats.ReconnectBufSize(-1))
-	if err != nil {
+	nc, err := connectUntil(ctx, g.cfg, instanceName(g.cfg)+"-gateway", g.log, closed, nats.ReconnectBufSize(-1))
+	if nc == nil {
 		return err
 	}
 	defer nc.Close()
@@ -110,13 +117,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.listener.server = gateway.NewServer(gateway.New(gateway.Config{
 		JS: js, Stream: g.cfg.Stream, Subjects: g.subjects,
-		Keys: g.keys, Insecure: g.cfg.GatewayInsecure,
+		Keys: g.keys, Insecure: g.cfg.GatewayInsecure, TLS: g.tls,
 		Cluster: g.cfg.Cluster, Receipts: ReceiptsBucket, Log: g.log,
 	}))
 	group, until := errgroup.WithContext(ctx)
 	group.Go(g.listener.serve)
 	group.Go(func() error {
-		tellWhyNot(g.cfg, nc, g.log)
+		tellWhyNot(until, g.cfg, nc, g.log)
 		return nil
 	})
 	group.Go(func() error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,14 +59,17 @@ func TestGatewayProvisions(t *testing.T) {
 func TestGatewayRefusesSettings(t *testing.T) {
 	t.Parallel()
 	none := filepath.Join(t.TempDir(), "none")
+	other, _ := natstest.NewAuthority(t).Issue(t)
+	_, key := natstest.NewAuthority(t).Issue(t)
 	for setting, want := range map[string]string{
-		"PRESTAGE_GATEWAY_TOKENS_FILE=" + none:         "PRESTAGE_GATEWAY_TOKENS_FILE",
-		"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE=" + none: "PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE",
-		"PRESTAGE_MODEL_SUBJECTS=m.*":                  "PRESTAGE_MODEL_SUBJECTS",
-		"PRESTAGE_CHECKPOINT_SUBJECTS=c.>":             "PRESTAGE_CHECKPOINT_SUBJECTS",
-		"PRESTAGE_GATEWAY_ADDR=192.0.2.1:1":            "PRESTAGE_GATEWAY_ADDR", // no address of this host
+		"PRESTAGE_GATEWAY_TLS_CERT=" + other + " PRESTAGE_GATEWAY_TLS_KEY=" + key: "PRESTAGE_GATEWAY_TLS_CERT",
+		"PRESTAGE_GATEWAY_TOKENS_FILE=" + none:                                    "PRESTAGE_GATEWAY_TOKENS_FILE",
+		"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE=" + none:                            "PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE",
+		"PRESTAGE_MODEL_SUBJECTS=m.*":                                             "PRESTAGE_MODEL_SUBJECTS",
+		"PRESTAGE_CHECKPOINT_SUBJECTS=c.>":                                        "PRESTAGE_CHECKPOINT_SUBJECTS",
+		"PRESTAGE_GATEWAY_ADDR=192.0.2.1:1":                                       "PRESTAGE_GATEWAY_ADDR", // no address of this host
 	} {
-		_, err := NewGateway(t.Context(), parse(t, setting), (&logbook{}).logger())
+		_, err := NewGateway(t.Context(), parse(t, strings.Fields(setting)...), (&logbook{}).logger())
 		var e *SettingError
 		if !errors.As(err, &e) || e.Name != want {
 			t.Errorf("%s: %v, want a wrong %s", setting, err, want)

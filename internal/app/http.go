@@ -64,7 +64,11 @@ func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, read
 }
 
 func (l *listener) serve() error {
-	if err := l.server.Serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := l.server.Serve
+	if l.server.TLSConfig != nil {
+		serve = func(listener net.Listener) error { return l.server.ServeTLS(listener, "", "") }
+	}
+	if err := serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("%s listener: %w", l.name, err)
 	}
 	return nil

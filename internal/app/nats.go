@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -78,17 +79,45 @@ func connect(c Config, name string, log *slog.Logger, closed chan<- error, more 
 	return nc, nil
 }
 
+// connectUntil is connect, which may spend seconds with each server that says
+// nothing, but for no longer than until lasts: then it returns neither connection
+// nor error, and what is under way is closed when there is something to close.
+func connectUntil(until context.Context, c Config, name string, log *slog.Logger, closed chan<- error, more ...nats.Option) (*nats.Conn, error) {
+	type result struct {
+		nc  *nats.Conn
+		err error
+	}
+	connected := make(chan result, 1)
+	go func() {
+		nc, err := connect(c, name, log, closed, more...)
+		connected <- result{nc, err}
+	}()
+	select {
+	case r := <-connected:
+		return r.nc, r.err
+	case <-until.Done():
+		go func() {
+			if r := <-connected; r.nc != nil {
+				r.nc.Close()
+			}
+		}()
+		return nil, nil
+	}
+}
+
 // tellWhyNot says why there is no connection yet: nc tries on without a word.
-func tellWhyNot(c Config, nc *nats.Conn, log *slog.Logger) {
+func tellWhyNot(ctx context.Context, c Config, nc *nats.Conn, log *slog.Logger) {
 	if nc.IsConnected() {
 		return
 	}
-	probe, err := Dial(c, nats.Timeout(2*time.Second))
-	if err != nil {
+	probe, err := connectUntil(ctx, c, instanceName(c), slog.New(slog.DiscardHandler), nil,
+		nats.RetryOnFailedConnect(false), nats.Timeout(2*time.Second))
+	switch {
+	case err != nil:
 		log.Warn("no connection yet, trying on", slog.Any("error", err))
-		return
+	case probe != nil:
+		probe.Close()
 	}
-	probe.Close()
 }
 
 // instanceName tells replicas apart in NATS and in logs.

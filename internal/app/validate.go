@@ -33,14 +33,32 @@ func (c *Config) checkNATS() error {
 	for _, raw := range c.NATSURL {
 		u, err := url.Parse(raw)
 		if err != nil || u.Hostname() == "" || !validPort(u.Port()) || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			// The value may hold a password.
-			return &SettingError{Name: "NATS_URL", Want: "want nats://host:port (or tls, ws, wss), comma-separated; the value is not shown, it may hold a password"}
+			return &SettingError{"NATS_URL", masked(raw), "want nats://host:port (or tls, ws, wss), comma-separated"}
 		}
 	}
 	if (c.NATSCert == "") != (c.NATSKey == "") {
 		return &SettingError{Name: "NATS_CERT", Value: c.NATSCert, Want: "NATS_CERT and NATS_KEY go together"}
 	}
 	return c.checkNATSFiles()
+}
+
+// masked is a server's URL, however broken, without what may be a secret: all
+// before the last @ (a user name alone is a token), and what stands in the place
+// of a port and is none, as when host and port were forgotten.
+func masked(raw string) string {
+	scheme, rest, found := strings.Cut(raw, "://")
+	if !found {
+		scheme, rest = "", raw
+	} else {
+		scheme += "://"
+	}
+	if at := strings.LastIndex(rest, "@"); at >= 0 {
+		scheme, rest = scheme+"***@", rest[at+1:]
+	}
+	if host, port, found := strings.Cut(rest, ":"); found && !strings.HasPrefix(host, "[") && strings.Trim(port, "0123456789/") != "" {
+		rest = host + ":***"
+	}
+	return scheme + rest
 }
 
 // lotaHost is the one host name that CoreWeave documents for LOTA; it speaks
@@ -177,6 +195,9 @@ func (c *Config) checkListeners() error {
 	}
 	if err := checkHostPort(c.GatewayAddr); err != nil {
 		return &SettingError{"PRESTAGE_GATEWAY_ADDR", c.GatewayAddr, "want host:port"}
+	}
+	if (c.GatewayTLSCert == "") != (c.GatewayTLSKey == "") {
+		return &SettingError{"PRESTAGE_GATEWAY_TLS_CERT", c.GatewayTLSCert, "PRESTAGE_GATEWAY_TLS_CERT and PRESTAGE_GATEWAY_TLS_KEY go together"}
 	}
 	if !slices.Contains([]string{"", "text", "json"}, c.LogFormat) {
 		return &SettingError{"LOG_FORMAT", c.LogFormat, "want text or json"}

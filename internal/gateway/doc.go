@@ -9,6 +9,6 @@
 //
 // Each route has secrets of its own, several at a time so that they can be
 // rotated, and is closed without one. What a request may take is bounded: its
-// header, its body, its time, its place among others. TLS is left to whatever
-// stands in front.
+// header, its body, its time, its place among others. It speaks TLS, or leaves
+// that to whatever stands in front.
 package gateway

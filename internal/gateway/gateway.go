@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,7 +20,8 @@ type Config struct {
 	Stream   string // the one that the subjects below have to belong to
 	Subjects Subjects
 	Keys     map[events.Route]*Keyring
-	Insecure bool // opens routes whose Keyring is empty
+	Insecure bool        // opens routes whose Keyring is empty
+	TLS      *tls.Config // of NewTLS; nil: plain HTTP
 
 	Cluster  string // whose receipts are told
 	Receipts string // the KV bucket that they are in
@@ -120,10 +122,16 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, r route) {
 	}
 }
 
-// NewServer returns a server for g that waits for nobody who is slow.
+// NewServer returns a server for g that waits for nobody who is slow. It speaks
+// HTTP/1.1 alone, with TLS too: who sends a hook has one request at a time, and
+// the limits have one meaning.
 func NewServer(g *Gateway) *http.Server {
+	only := &http.Protocols{}
+	only.SetHTTP1(true)
 	return &http.Server{
 		Handler:           g,
+		TLSConfig:         g.cfg.TLS,
+		Protocols:         only,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,

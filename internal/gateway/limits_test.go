@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +42,36 @@ func TestSources(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := use("192.0.2.1:3000"); got != sourceRate {
 			t.Errorf("%d requests after a second, want %d", got, sourceRate)
+		}
+	})
+}
+
+// Whoever asks too much is told when to try again, before anything is read.
+func TestSourceIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Config{Log: slog.New(slog.DiscardHandler)})
+		ask := func(remote string) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/events", nil)
+			r.RemoteAddr = remote
+			g.ServeHTTP(w, r)
+			return w
+		}
+		for range sourceBurst {
+			if w := ask("192.0.2.1:1"); w.Code != http.StatusUnauthorized {
+				t.Fatalf("status %d", w.Code)
+			}
+		}
+		if w := ask("192.0.2.1:2"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
+			t.Errorf("status %d, headers %v", w.Code, w.Header())
+		}
+		if w := ask("192.0.2.2:1"); w.Code != http.StatusUnauthorized {
+			t.Errorf("another's status is %d", w.Code)
+		}
+		time.Sleep(time.Second)
+		if w := ask("192.0.2.1:1"); w.Code != http.StatusUnauthorized {
+			t.Errorf("a second later the status is %d", w.Code)
 		}
 	})
 }
