@@ -57,6 +57,7 @@ var arrows = map[string][]string{
 	"internal/prestage":  {"internal/confirm", "internal/dedupe", "internal/outcome", "internal/object"},
 	"internal/confirm":   {"internal/outcome", "internal/object"},
 	"internal/rules":     {"internal/outcome", "internal/object"},
+	"internal/layout":    {},
 	"internal/dedupe":    {"internal/persist", "internal/outcome", "internal/object"},
 	"internal/dlq":       {"internal/events", "internal/persist", "internal/outcome", "internal/object"},
 	"internal/persist":   {},
@@ -85,7 +86,7 @@ var arrows = map[string][]string{
 }
 
 // stdlibOnly are the packages that import no other module outside their tests.
-var stdlibOnly = []string{"internal/object", "internal/outcome", "internal/events", "internal/confirm", "internal/lotasim", "lotasim", "internal/failpoint"}
+var stdlibOnly = []string{"internal/object", "internal/outcome", "internal/events", "internal/confirm", "internal/layout", "internal/lotasim", "lotasim", "internal/failpoint"}
 
 // reserved keeps a module to the packages that are about it.
 type reserved struct {
