@@ -83,7 +83,7 @@ func (a *App) Ready() error {
 // way get PRESTAGE_DRAIN_TIMEOUT. It returns nil after a clean stop.
 func (a *App) Run(ctx context.Context) error {
 	defer a.admin.close(ctx)
-	lota, err := newLOTA(a.cfg, a.deps)
+	lota, err := newLOTA(a.cfg, a.deps, prestage.NewSharedLimiter(a.cfg.Concurrency))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type Engine struct {
 
 // NewEngine makes an Engine that remembers in ledger. It must be closed.
 func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger) (*Engine, error) {
-	l, err := newLOTA(cfg, deps)
+	l, err := newLOTA(cfg, deps, prestage.NewLimiter(cfg.Concurrency))
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ type lota struct {
 // disagree on what LOTA wants to see, and "auto" is in production use.
 const DefaultRegion = "auto"
 
-func newLOTA(cfg Config, d Deps) (*lota, error) {
+func newLOTA(cfg Config, d Deps, limiter *prestage.Limiter) (*lota, error) {
 	endpoint, err := cfg.lotaURL()
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func newLOTA(cfg Config, d Deps) (*lota, error) {
 			return conn.Close()
 		},
 	})
-	l.guard = prestage.NewGuard(l.endpoint, prestage.NewLimiter(cfg.Concurrency), l.store)
+	l.guard = prestage.NewGuard(l.endpoint, limiter, l.store)
 	return l, nil
 }
 

@@ -65,7 +65,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 		progress := l.memory.take(key)
 		report := unresolved(resolveErr)
 		if resolveErr == nil {
-			report = l.cfg.Warmer.Warm(ctx, start, l.cfg.Replay.request(Request(ev, d.Time, d.Received)), progress)
+			report = l.cfg.Warmer.Warm(ctx, start, l.request(ev, d), progress)
 		}
 		failpoint.Hit("filled")
 		dec := decide(held.Receipt, report, l.cfg.Policy, time.Now())
@@ -118,6 +118,16 @@ func (l *Lane) decode(ctx context.Context, d *delivery) (ev events.Event, err er
 		}
 	}()
 	return d.decode(l.cfg.Replay.kind(d.Subject, l.kind))
+}
+
+// request is what an event of this lane asks for.
+func (l *Lane) request(ev events.Event, d *delivery) prestage.Request {
+	req := Request(ev, d.Time, d.Received)
+	req.Priority = prestage.Routine
+	if l.kind == events.KindModel {
+		req.Priority = prestage.Urgent
+	}
+	return l.cfg.Replay.request(req)
 }
 
 // Request is what an event asks for that the stream stored at stored, and that

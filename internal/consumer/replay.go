@@ -47,6 +47,7 @@ func (r *Replay) request(req prestage.Request) prestage.Request {
 	if r == nil {
 		return req
 	}
+	req.Priority = prestage.Backfill
 	req.MissingIsGone, req.Observe, req.Pace = true, r.Observe, r.Pace
 	if r.RewarmBefore.After(req.RewarmBefore) {
 		req.RewarmBefore = r.RewarmBefore

@@ -56,8 +56,8 @@ type Flights[T any] struct {
 // flight is one run of a function. res and err are set before done is closed,
 // the rest is guarded by Flights.mu.
 type flight[T any] struct {
-	asked   time.Time // when the first request left; zero: not yet
-	waiting int       // callers that want the result
+	Run
+	waiting int // callers that want the result
 	cancel  context.CancelFunc
 
 	done chan struct{}
@@ -65,27 +65,74 @@ type flight[T any] struct {
 	err  error
 }
 
+// Caller is who asks for a flight.
+type Caller struct {
+	Seen     time.Time // when it learnt of the object
+	Priority int       // the less, the more urgent
+}
+
+// Run is what a flight's function tells, and learns of those who wait for it.
+type Run struct {
+	mu       *sync.Mutex   // Flights.mu
+	asked    time.Time     // when the first request left; zero: not yet
+	priority int           // the least of all callers'
+	raised   chan struct{} // closed when that gets less
+}
+
+// Asked is called just before a request leaves. It does nothing for nil.
+func (r *Run) Asked() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asked.IsZero() {
+		r.asked = time.Now()
+	}
+}
+
+// Priority is the least of those of all callers so far. raised is closed when one
+// comes whose priority is less.
+func (r *Run) Priority() (p int, raised <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.priority, r.raised
+}
+
+// board takes a caller in.
+func (r *Run) board(c Caller) How {
+	if c.Priority < r.priority {
+		r.priority = c.Priority
+		close(r.raised)
+		r.raised = make(chan struct{})
+	}
+	if r.asked.IsZero() || r.asked.After(c.Seen) {
+		return Shared
+	}
+	return Stale
+}
+
 // Do returns the result of fn, or that of another caller's fn for the same ref
 // which is under way; how says which, and whether it can be relied on for a
-// caller that learnt of the object at seen:
+// caller that learnt of the object at c.Seen:
 //
 //   - Led: none was under way. fn runs in a goroutine of its own, whose context
 //     has ctx's values but not its end; it ends when every caller that waits
-//     has gone. fn calls asked just before its first request leaves.
-//   - Shared: what was under way had not asked yet, or asked after seen.
+//     has gone.
+//   - Shared: what was under way had not asked yet, or asked after c.Seen.
 //   - Stale: what was under way had asked by then, so it may have seen the
 //     object as it was before.
 //
 // All callers of one run get the same result, which they must not change. When
 // ctx ends Do returns its error at once and leaves the run to the others. If fn
 // panics, all get a *PanicError.
-func (f *Flights[T]) Do(ctx context.Context, ref object.Ref, seen time.Time,
-	fn func(ctx context.Context, asked func()) (T, error),
+func (f *Flights[T]) Do(ctx context.Context, ref object.Ref, c Caller,
+	fn func(context.Context, *Run) (T, error),
 ) (res T, how How, err error) {
 	if err := ctx.Err(); err != nil {
 		return res, Led, err
 	}
-	fl, how := f.board(ctx, ref, seen, fn)
+	fl, how := f.board(ctx, ref, c, fn)
 	select {
 	case <-fl.done:
 		return fl.res, how, fl.err
@@ -96,21 +143,21 @@ func (f *Flights[T]) Do(ctx context.Context, ref object.Ref, seen time.Time,
 }
 
 // board joins the flight of ref, or starts one.
-func (f *Flights[T]) board(ctx context.Context, ref object.Ref, seen time.Time,
-	fn func(ctx context.Context, asked func()) (T, error),
+func (f *Flights[T]) board(ctx context.Context, ref object.Ref, c Caller,
+	fn func(context.Context, *Run) (T, error),
 ) (*flight[T], How) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl, ok := f.flights[ref]; ok {
 		fl.waiting++
-		if fl.asked.IsZero() || fl.asked.After(seen) {
-			return fl, Shared
-		}
-		return fl, Stale
+		return fl, fl.board(c)
 	}
 
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	fl := &flight[T]{waiting: 1, cancel: cancel, done: make(chan struct{}), err: errNoResult}
+	fl := &flight[T]{
+		Run:     Run{mu: &f.mu, priority: c.Priority, raised: make(chan struct{})},
+		waiting: 1, cancel: cancel, done: make(chan struct{}), err: errNoResult,
+	}
 	if f.flights == nil {
 		f.flights = make(map[object.Ref]*flight[T])
 	}
@@ -122,7 +169,7 @@ func (f *Flights[T]) board(ctx context.Context, ref object.Ref, seen time.Time,
 // run runs fn. The flight is off the map before its end can be seen, so that
 // whoever comes after the end starts a new one.
 func (f *Flights[T]) run(ctx context.Context, ref object.Ref, fl *flight[T],
-	fn func(ctx context.Context, asked func()) (T, error),
+	fn func(context.Context, *Run) (T, error),
 ) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -134,15 +181,7 @@ func (f *Flights[T]) run(ctx context.Context, ref object.Ref, fl *flight[T],
 		f.mu.Unlock()
 		close(fl.done)
 	}()
-	fl.res, fl.err = fn(ctx, func() { f.ask(fl) })
-}
-
-func (f *Flights[T]) ask(fl *flight[T]) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if fl.asked.IsZero() {
-		fl.asked = time.Now()
-	}
+	fl.res, fl.err = fn(ctx, &fl.Run)
 }
 
 // leave takes one caller off the flight. The last one ends it, and takes it off

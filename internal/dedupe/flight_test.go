@@ -28,10 +28,10 @@ type answer struct {
 }
 
 // do calls Do in a goroutine; the pointer is nil until that has returned.
-func do(ctx context.Context, f *dedupe.Flights[string], seen time.Time, fn func(context.Context, func()) (string, error)) *atomic.Pointer[answer] {
+func do(ctx context.Context, f *dedupe.Flights[string], seen time.Time, fn func(context.Context, *dedupe.Run) (string, error)) *atomic.Pointer[answer] {
 	p := new(atomic.Pointer[answer])
 	go func() {
-		res, how, err := f.Do(ctx, ref, seen, fn)
+		res, how, err := f.Do(ctx, ref, dedupe.Caller{Seen: seen}, fn)
 		a := answer{Res: res, How: how}
 		if err != nil {
 			a.Err = err.Error()
@@ -41,7 +41,7 @@ func do(ctx context.Context, f *dedupe.Flights[string], seen time.Time, fn func(
 	return p
 }
 
-func never(context.Context, func()) (string, error) { panic("a second run") }
+func never(context.Context, *dedupe.Run) (string, error) { panic("a second run") }
 
 func check(t *testing.T, who string, got *atomic.Pointer[answer], want answer) {
 	t.Helper()
@@ -56,11 +56,11 @@ func TestFlightsShare(t *testing.T) {
 		var f dedupe.Flights[string]
 		start := time.Now()
 		// Asks after 1 s, ends after 3 s.
-		leader := do(t.Context(), &f, start, func(_ context.Context, asked func()) (string, error) {
+		leader := do(t.Context(), &f, start, func(_ context.Context, run *dedupe.Run) (string, error) {
 			time.Sleep(time.Second)
-			asked()
+			run.Asked()
 			time.Sleep(time.Second)
-			asked() // a retry is no reason to trust it more
+			run.Asked() // a retry is no reason to trust it more
 			time.Sleep(time.Second)
 			return "fill", nil
 		})
@@ -87,7 +87,7 @@ func TestFlightsShare(t *testing.T) {
 		check(t, "asked before seen", fresh, answer{Res: "fill", How: dedupe.Stale})
 		check(t, "retried after seen", afterRetry, answer{Res: "fill", How: dedupe.Stale})
 
-		res, how, err := f.Do(t.Context(), ref, start, func(context.Context, func()) (string, error) { return "again", nil })
+		res, how, err := f.Do(t.Context(), ref, dedupe.Caller{Seen: start}, func(context.Context, *dedupe.Run) (string, error) { return "again", nil })
 		if res != "again" || how != dedupe.Led || err != nil {
 			t.Errorf("after the end: %q, %v, %v", res, how, err)
 		}
@@ -99,7 +99,7 @@ func TestFlightsErrorIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f dedupe.Flights[string]
 		release := make(chan struct{})
-		leader := do(t.Context(), &f, time.Now(), func(context.Context, func()) (string, error) {
+		leader := do(t.Context(), &f, time.Now(), func(context.Context, *dedupe.Run) (string, error) {
 			<-release
 			return "partly", errors.New("503")
 		})
@@ -118,10 +118,10 @@ func TestFlightsAreByObject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f dedupe.Flights[string]
 		release := make(chan struct{})
-		do(t.Context(), &f, time.Now(), func(context.Context, func()) (string, error) { <-release; return "", nil })
+		do(t.Context(), &f, time.Now(), func(context.Context, *dedupe.Run) (string, error) { <-release; return "", nil })
 		synctest.Wait()
 		other := object.Ref{Bucket: ref.Bucket, Key: "other"}
-		res, how, err := f.Do(t.Context(), other, time.Now(), func(context.Context, func()) (string, error) { return "other", nil })
+		res, how, err := f.Do(t.Context(), other, dedupe.Caller{Seen: time.Now()}, func(context.Context, *dedupe.Run) (string, error) { return "other", nil })
 		if res != "other" || how != dedupe.Led || err != nil {
 			t.Errorf("another object: %q, %v, %v", res, how, err)
 		}
@@ -138,7 +138,7 @@ func TestFlightsLeaderLeaves(t *testing.T) {
 		release := make(chan struct{})
 		leaderCtx, cancel := context.WithTimeout(context.WithValue(t.Context(), ctxKey{}, "value"), time.Second)
 		defer cancel()
-		leader := do(leaderCtx, &f, time.Now(), func(ctx context.Context, _ func()) (string, error) {
+		leader := do(leaderCtx, &f, time.Now(), func(ctx context.Context, _ *dedupe.Run) (string, error) {
 			select {
 			case <-release:
 			case <-ctx.Done():
@@ -166,8 +166,8 @@ func TestFlightsAllLeave(t *testing.T) {
 		ctx1, cancel1 := context.WithCancel(t.Context())
 		ctx2, cancel2 := context.WithCancel(t.Context())
 		ended, release := make(chan struct{}), make(chan struct{})
-		one := do(ctx1, &f, time.Now(), func(ctx context.Context, asked func()) (string, error) {
-			asked()
+		one := do(ctx1, &f, time.Now(), func(ctx context.Context, run *dedupe.Run) (string, error) {
+			run.Asked()
 			<-ctx.Done()
 			close(ended)
 			<-release // slow to notice
@@ -193,7 +193,7 @@ func TestFlightsAllLeave(t *testing.T) {
 		// Whoever comes now must not get the end of the cancelled run, and that
 		// end must not take the new run off the map.
 		again := make(chan struct{})
-		three := do(t.Context(), &f, time.Now(), func(context.Context, func()) (string, error) { <-again; return "new", nil })
+		three := do(t.Context(), &f, time.Now(), func(context.Context, *dedupe.Run) (string, error) { <-again; return "new", nil })
 		synctest.Wait()
 		close(release)
 		synctest.Wait()
@@ -213,7 +213,7 @@ func TestFlightsEndedContext(t *testing.T) {
 		var ran atomic.Bool
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, _, err := f.Do(ctx, ref, time.Now(), func(context.Context, func()) (string, error) {
+		_, _, err := f.Do(ctx, ref, dedupe.Caller{Seen: time.Now()}, func(context.Context, *dedupe.Run) (string, error) {
 			ran.Store(true)
 			return "", nil
 		})
@@ -224,8 +224,8 @@ func TestFlightsEndedContext(t *testing.T) {
 	})
 }
 
-func explode(release <-chan struct{}) func(context.Context, func()) (string, error) {
-	return func(context.Context, func()) (string, error) {
+func explode(release <-chan struct{}) func(context.Context, *dedupe.Run) (string, error) {
+	return func(context.Context, *dedupe.Run) (string, error) {
 		<-release
 		panic(fmt.Sprintf("boom %d", 1))
 	}
@@ -238,7 +238,7 @@ func TestFlightsPanic(t *testing.T) {
 		release := make(chan struct{})
 		errs := make([]error, 2)
 		for i := range errs {
-			go func() { _, _, errs[i] = f.Do(t.Context(), ref, time.Now(), explode(release)) }()
+			go func() { _, _, errs[i] = f.Do(t.Context(), ref, dedupe.Caller{Seen: time.Now()}, explode(release)) }()
 		}
 		synctest.Wait()
 		close(release)
@@ -249,7 +249,7 @@ func TestFlightsPanic(t *testing.T) {
 				t.Errorf("caller %d: %v", i, err)
 			}
 		}
-		if _, how, err := f.Do(t.Context(), ref, time.Now(), func(context.Context, func()) (string, error) { return "", nil }); how != dedupe.Led || err != nil {
+		if _, how, err := f.Do(t.Context(), ref, dedupe.Caller{Seen: time.Now()}, func(context.Context, *dedupe.Run) (string, error) { return "", nil }); how != dedupe.Led || err != nil {
 			t.Errorf("after the panic: %v, %v", how, err)
 		}
 	})
@@ -258,7 +258,7 @@ func TestFlightsPanic(t *testing.T) {
 func TestFlightsGoexit(t *testing.T) {
 	t.Parallel()
 	var f dedupe.Flights[string]
-	_, _, err := f.Do(t.Context(), ref, time.Now(), func(context.Context, func()) (string, error) {
+	_, _, err := f.Do(t.Context(), ref, dedupe.Caller{Seen: time.Now()}, func(context.Context, *dedupe.Run) (string, error) {
 		runtime.Goexit()
 		return "", nil
 	})
@@ -281,12 +281,12 @@ func TestFlightsRace(t *testing.T) {
 		wg.Go(func() {
 			var last int64
 			for range 5000 {
-				run, _, err := f.Do(t.Context(), ref, time.Now(), func(_ context.Context, asked func()) (int64, error) {
+				run, _, err := f.Do(t.Context(), ref, dedupe.Caller{Seen: time.Now()}, func(_ context.Context, run *dedupe.Run) (int64, error) {
 					if running.Add(1) != 1 {
 						t.Error("two runs at one time")
 					}
 					defer running.Add(-1)
-					asked()
+					run.Asked()
 					runtime.Gosched()
 					return runs.Add(1), nil
 				})

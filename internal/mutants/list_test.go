@@ -89,7 +89,7 @@ var mutants = []mutant{
 	},
 	{
 		"an overwritten key is filled again", "a fill that was asked for before the event counts for it",
-		"internal/dedupe/flight.go", "if fl.asked.IsZero() || fl.asked.After(seen) {", "if true {",
+		"internal/dedupe/flight.go", "if r.asked.IsZero() || r.asked.After(c.Seen) {", "if true {",
 		"integration", "TestOverwrittenWhileFilling",
 	},
 	{
@@ -129,7 +129,7 @@ var mutants = []mutant{
 	},
 	{
 		"only an event's own failures are attempts", "a failure of the store is the object's",
-		"internal/prestage/fill.go", "	_, headErr := e.plain(ctx, begin, ref)\n", "	var headErr error\n",
+		"internal/prestage/fill.go", "	_, headErr := e.plain(ctx, begin, run, ref)\n", "	var headErr error\n",
 		"internal/prestage", "TestOneObject",
 	},
 	{

@@ -52,18 +52,18 @@ func TestBreakerOpens(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, &fakeStore{fill: byKey})
 				for key := range strings.FieldsSeq(tt.keys) {
-					_ = r.fillOne(t.Context(), r.guard.limiter.NewFlow(), ckpt(key))
+					_ = r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), ckpt(key))
 				}
 				if open := len(r.guard.Refusing()) > 0; open != tt.open {
 					t.Errorf("open: %v", r.guard.Refusing())
 				}
 				sent := r.store.count("fill")
-				err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(), ckpt("good-9"))
+				err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), ckpt("good-9"))
 				if held := r.store.count("fill") == sent; held != tt.open || held != errors.Is(err, outcome.Refused) {
 					t.Errorf("the next request: %v, held back: %v", err, held)
 				}
 				other := object.Ref{Bucket: "models-a", Key: "good"}
-				if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(), other); err != nil {
+				if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), other); err != nil {
 					t.Errorf("another bucket: %v", err)
 				}
 			})
@@ -89,7 +89,7 @@ func TestBreakerTriesAgain(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, &fakeStore{fill: byKey})
-				ask := func(key string) error { return r.fillOne(t.Context(), r.guard.limiter.NewFlow(), ckpt(key)) }
+				ask := func(key string) error { return r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), ckpt(key)) }
 				for i := range refusedKeys {
 					_ = ask(fmt.Sprintf("refused-%d", i))
 				}

@@ -21,7 +21,7 @@ func noAnswer(ctx context.Context, bucket string) error {
 
 // fillOne sends one fill through the guard.
 func (r *rig) fillOne(ctx context.Context, flow *Flow, ref object.Ref) error {
-	_, err := send(ctx, ctx, r.guard, flow, ref, func(ctx context.Context) (Answer, error) { return r.store.Fill(ctx, ref) })
+	_, err := send(ctx, ctx, r.guard, Claim{Flow: flow}, ref, func(ctx context.Context) (Answer, error) { return r.store.Fill(ctx, ref) })
 	return err
 }
 
@@ -41,7 +41,7 @@ func TestStallingBucketHoldsNoSlots(t *testing.T) {
 		began := time.Now()
 		dead := object.Ref{Bucket: "models-wrong", Key: "k"}
 		errs := make(chan error)
-		flow := r.guard.limiter.NewFlow()
+		flow := r.guard.limiter.NewFlow(Urgent)
 		for range 100 {
 			go func() { errs <- r.fillOne(t.Context(), flow, dead) }()
 		}
@@ -49,7 +49,7 @@ func TestStallingBucketHoldsNoSlots(t *testing.T) {
 		if n, held := stalled.Load(), r.guard.limiter.InFlight(); n != newBucketLimit || held != newBucketLimit {
 			t.Errorf("%d requests under way, %d permits held", n, held)
 		}
-		if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(), ckpt("k")); err != nil || time.Since(began) > 0 {
+		if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), ckpt("k")); err != nil || time.Since(began) > 0 {
 			t.Errorf("the other bucket was held up by %v: %v", time.Since(began), err)
 		}
 		for range 100 {
@@ -96,7 +96,7 @@ func TestSlowFillIsLegal(t *testing.T) {
 			},
 		}
 		r := newRig(t, store)
-		if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(), ckpt("k")); err != nil {
+		if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), ckpt("k")); err != nil {
 			t.Error(err)
 		}
 		if n := store.count("head bucket"); n < 50 || n > 85 {
@@ -127,7 +127,7 @@ func TestFailingCredentialsAreNoDeadBucket(t *testing.T) {
 			},
 		}
 		r := newRig(t, store)
-		flow := r.guard.limiter.NewFlow()
+		flow := r.guard.limiter.NewFlow(Urgent)
 		slow := make(chan error)
 		go func() { slow <- r.fillOne(t.Context(), flow, ckpt("slow")) }()
 		time.Sleep(30 * time.Second) // of the bubble's clock
@@ -159,7 +159,7 @@ func TestBucketThatAnswersIsNotAsked(t *testing.T) {
 			return answerOf("e"), nil
 		}}
 		r := newRig(t, store)
-		flow := r.guard.limiter.NewFlow()
+		flow := r.guard.limiter.NewFlow(Urgent)
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if err := r.fillOne(t.Context(), flow, ckpt("slow")); err != nil {
@@ -193,7 +193,7 @@ func TestFirstAnswerOpensBucket(t *testing.T) {
 		r := newRig(t, store)
 		var wg sync.WaitGroup
 		for range 16 {
-			wg.Go(func() { _ = r.fillOne(t.Context(), r.guard.limiter.NewFlow(), ckpt("k")) })
+			wg.Go(func() { _ = r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), ckpt("k")) })
 		}
 		time.Sleep(1500 * time.Millisecond) // of the bubble's clock
 		if n := store.count("fill"); n != 16 {
@@ -209,7 +209,7 @@ func TestDeadEndpointIsNoDeadBucket(t *testing.T) {
 		store := &fakeStore{headBucket: noAnswer, fill: stalls}
 		r := newRig(t, store)
 		r.dial = func(context.Context) error { return errRefused }
-		err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(), ckpt("k"))
+		err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), ckpt("k"))
 		if !errors.Is(err, outcome.Unreachable) || r.endpoint.Up() {
 			t.Errorf("a blackout: %v", err)
 		}
@@ -231,7 +231,7 @@ func TestUnresolvedBucketFailsFast(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 1000 {
 			wg.Go(func() {
-				if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(), ckpt("k")); !errors.Is(err, outcome.Refused) {
+				if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(Urgent), ckpt("k")); !errors.Is(err, outcome.Refused) {
 					t.Error(err)
 				}
 			})

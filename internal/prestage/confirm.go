@@ -32,7 +32,7 @@ type prober struct{ *event }
 // Probe reads a few bytes of t.
 func (p prober) Probe(ctx context.Context, t confirm.Target, offset int64) (took time.Duration, err error) {
 	defer catch(p.log, t.Ref, func(e error) { err = e })
-	return send(ctx, ctx, p.guard, p.flow, t.Ref, func(ctx context.Context) (time.Duration, error) {
+	return send(ctx, ctx, p.guard, p.claim(nil), t.Ref, func(ctx context.Context) (time.Duration, error) {
 		ctx, cancel := withTimeout(ctx, readTimeout)
 		defer cancel()
 		return p.reader.Probe(ctx, t.Ref, t.ETag, offset, confirm.ReadBytes)
@@ -42,7 +42,7 @@ func (p prober) Probe(ctx context.Context, t confirm.Target, offset int64) (took
 // Ask sends the ranged HEAD of t once more.
 func (p prober) Ask(ctx context.Context, t confirm.Target) (err error) {
 	defer catch(p.log, t.Ref, func(e error) { err = e })
-	a, err := p.rangedHead(ctx, ctx, t.Ref, func() {})
+	a, err := p.rangedHead(ctx, ctx, nil, t.Ref)
 	if err == nil && a.ETag != t.ETag {
 		changed := unconfirmed(t.Ref, "another version is there")
 		changed.Status = http.StatusPreconditionFailed
@@ -60,19 +60,19 @@ func (w *Warmer) noteRequest(err error) {
 
 // lesson makes the requests before a fill from which there is something to learn,
 // now and then. It says that the object was read.
-func (e *event) lesson(ctx, begin context.Context, i turn) (read bool) {
+func (e *event) lesson(ctx, begin context.Context, run *dedupe.Run, i turn) (read bool) {
 	if e.confirmer == nil {
 		return false
 	}
 	if e.confirmer.WantsPlain(i.Size) {
-		_, _ = e.plain(ctx, begin, i.Ref) // it learns by itself
+		_, _ = e.plain(ctx, begin, run, i.Ref) // it learns by itself
 	}
 	if e.done.unconfirmed(i.hash) || (i.Size != object.UnknownSize && i.Size <= confirm.CacheableBytes) || !e.confirmer.WantsBefore() {
 		return false
 	}
 	t := confirm.Target{Ref: i.Ref, ETag: i.ETag, Size: i.Size}
 	if !i.Current || !t.Confirmable() {
-		now, err := e.plain(ctx, begin, i.Ref)
+		now, err := e.plain(ctx, begin, run, i.Ref)
 		if err != nil {
 			return false
 		}

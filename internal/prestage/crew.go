@@ -13,17 +13,20 @@ const minCrew = 8
 
 // crew bounds how many objects of one event are in hand. Most of them may be
 // waiting for a permit, so that a lonely event may have as many as there are
-// permits; many events at once share twice that number, and memory does not
-// grow with their product.
+// permits; many events of one priority share twice that number, and memory does
+// not grow with their product.
 type crew struct {
-	warmer *Warmer
-	left   chan struct{} // somebody has; capacity 1, since one goroutine joins them all
+	warmer   *Warmer
+	priority Priority
+	left     chan struct{} // somebody has; capacity 1, since one goroutine joins them all
 
 	mu     sync.Mutex
 	inside int
 }
 
-func newCrew(w *Warmer) *crew { return &crew{warmer: w, left: make(chan struct{}, 1)} }
+func newCrew(w *Warmer, p Priority) *crew {
+	return &crew{warmer: w, priority: p, left: make(chan struct{}, 1)}
+}
 
 // join waits for a place. It is called by one goroutine at a time.
 func (c *crew) join(ctx context.Context) error {
@@ -39,7 +42,7 @@ func (c *crew) join(ctx context.Context) error {
 
 func (c *crew) tryJoin() bool {
 	limit := int64(c.warmer.guard.limiter.Ceiling())
-	share := min(limit, max(minCrew, 2*limit/max(c.warmer.active.Load(), 1)))
+	share := min(limit, max(minCrew, 2*limit/max(c.warmer.active[c.priority].Load(), 1)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if int64(c.inside) >= share {

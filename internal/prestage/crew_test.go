@@ -27,8 +27,8 @@ func TestCrewSharesTheLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := &Warmer{guard: &Guard{limiter: NewLimiter(tt.limit)}}
-			w.active.Store(tt.active)
-			c := newCrew(w)
+			w.active[Routine].Store(tt.active)
+			c := newCrew(w, Routine)
 			n := 0
 			for c.tryJoin() {
 				n++
@@ -44,7 +44,7 @@ func TestCrewWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &Warmer{guard: &Guard{limiter: NewLimiter(1)}}
-		c := newCrew(w)
+		c := newCrew(w, Routine)
 		if err := c.join(t.Context()); err != nil {
 			t.Fatal(err)
 		}

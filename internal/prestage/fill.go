@@ -35,7 +35,7 @@ func (e *event) handle(ctx, start context.Context, i turn) (f fate) {
 	begin, stop := joined(ctx, start)
 	defer stop()
 	if e.recheck && !i.Current {
-		now, err := e.head(ctx, begin, i.Ref)
+		now, err := e.head(ctx, begin, nil, i.Ref)
 		if err != nil {
 			return e.failure(i, err)
 		}
@@ -72,7 +72,7 @@ func (e *event) settle(ctx, start, begin context.Context, i turn) (f fate, moved
 	}
 	decision := e.judge(rec.Entry, i.Version, i.Current)
 	if decision == dedupe.Ask {
-		now, err := e.head(ctx, begin, i.Ref)
+		now, err := e.head(ctx, begin, nil, i.Ref)
 		if err != nil {
 			return e.failure(i, err), false
 		}
@@ -109,8 +109,8 @@ func (e *event) judge(rec dedupe.Entry, v object.Version, current bool) dedupe.D
 // record's: somebody else was faster.
 func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ fate, moved bool) {
 	for {
-		f, how, err := e.flights.Do(ctx, i.Ref, e.req.Seen, func(ctx context.Context, asked func()) (fill, error) {
-			return e.lead(ctx, start, i, prev, asked)
+		f, how, err := e.flights.Do(ctx, i.Ref, e.caller(), func(ctx context.Context, run *dedupe.Run) (fill, error) {
+			return e.lead(ctx, start, run, i, prev)
 		})
 		switch {
 		case ctx.Err() != nil && err != nil:
@@ -171,7 +171,7 @@ func (e *event) remember(i turn, f fill) {
 
 // lead fills an object and has that on record before the flight ends, so that
 // whoever leads the next one finds it there.
-func (e *event) lead(ctx, start context.Context, i turn, prev uint64, asked func()) (fill, error) {
+func (e *event) lead(ctx, start context.Context, run *dedupe.Run, i turn, prev uint64) (fill, error) {
 	begin, stop := joined(ctx, start)
 	defer stop()
 	rec, err := e.lookUp(begin, i.Ref)
@@ -185,8 +185,8 @@ func (e *event) lead(ctx, start context.Context, i turn, prev uint64, asked func
 	if err != nil {
 		return fill{}, err
 	}
-	read := e.lesson(ctx, begin, i)
-	f, err := e.ask(ctx, start, i.Ref, asked)
+	read := e.lesson(ctx, begin, run, i)
+	f, err := e.ask(ctx, start, run, i.Ref)
 	if err != nil || f.empty() {
 		done(-1)
 		return f, err
@@ -225,24 +225,24 @@ func (e *event) current(ctx, begin context.Context, i turn) (object.Version, err
 	if i.Current {
 		return i.Version, nil
 	}
-	a, err := e.head(ctx, begin, i.Ref)
+	a, err := e.head(ctx, begin, nil, i.Ref)
 	return a.Version, err
 }
 
 // ask sends the ranged HEAD until it succeeds or there is no point. It may
 // outlive the event, when others wait for the same object.
-func (e *event) ask(ctx, start context.Context, ref object.Ref, asked func()) (fill, error) {
+func (e *event) ask(ctx, start context.Context, run *dedupe.Run, ref object.Ref) (fill, error) {
 	begin, stop := joined(ctx, start)
 	defer stop()
 	tries := 0
 	f, err := retry(begin, ref, func() (fill, error) {
 		tries++
-		return e.rangedHead(ctx, begin, ref, asked)
+		return e.rangedHead(ctx, begin, run, ref)
 	})
 	f.tries = tries
 	switch {
 	case errors.Is(err, outcome.Transient):
-		return f, e.whose(ctx, begin, ref, outcome.As(err))
+		return f, e.whose(ctx, begin, run, ref, outcome.As(err))
 	case err != nil:
 		return f, err
 	case f.Status == http.StatusRequestedRangeNotSatisfiable && f.Size > 0:
@@ -263,14 +263,14 @@ func (e *event) ask(ctx, start context.Context, ref object.Ref, asked func()) (f
 }
 
 // rangedHead sends one ranged HEAD.
-func (e *event) rangedHead(ctx, begin context.Context, ref object.Ref, asked func()) (fill, error) {
-	return send(ctx, begin, e.guard, e.flow, ref, func(ctx context.Context) (fill, error) {
+func (e *event) rangedHead(ctx, begin context.Context, run *dedupe.Run, ref object.Ref) (fill, error) {
+	return send(ctx, begin, e.guard, e.claim(run), ref, func(ctx context.Context) (fill, error) {
 		ctx, cancel := withTimeout(ctx, e.fillTimeout)
 		defer cancel()
 		e.metrics.inFlight.Inc()
 		defer e.metrics.inFlight.Dec()
 		at := time.Now()
-		asked()
+		run.Asked()
 		a, err := e.store.Fill(ctx, ref)
 		e.noteRequest(err)
 		if err == nil {
@@ -282,8 +282,8 @@ func (e *event) rangedHead(ctx, begin context.Context, ref object.Ref, asked fun
 
 // whose finds out whether a failure is the object's own: it is when a plain HEAD
 // of the same object succeeds.
-func (e *event) whose(ctx, begin context.Context, ref object.Ref, err *outcome.Error) error {
-	_, headErr := e.plain(ctx, begin, ref)
+func (e *event) whose(ctx, begin context.Context, run *dedupe.Run, ref object.Ref, err *outcome.Error) error {
+	_, headErr := e.plain(ctx, begin, run, ref)
 	switch {
 	case headErr == nil:
 		own := *err
@@ -296,12 +296,12 @@ func (e *event) whose(ctx, begin context.Context, ref object.Ref, err *outcome.E
 }
 
 // head sends a plain HEAD, with retries.
-func (e *event) head(ctx, begin context.Context, ref object.Ref) (Answer, error) {
-	return retry(begin, ref, func() (Answer, error) { return e.plain(ctx, begin, ref) })
+func (e *event) head(ctx, begin context.Context, run *dedupe.Run, ref object.Ref) (Answer, error) {
+	return retry(begin, ref, func() (Answer, error) { return e.plain(ctx, begin, run, ref) })
 }
 
-func (e *event) plain(ctx, begin context.Context, ref object.Ref) (Answer, error) {
-	return e.guard.plainHead(ctx, begin, e.flow, ref, func(ctx context.Context, ref object.Ref) (Answer, error) {
+func (e *event) plain(ctx, begin context.Context, run *dedupe.Run, ref object.Ref) (Answer, error) {
+	return e.guard.plainHead(ctx, begin, e.claim(run), ref, func(ctx context.Context, ref object.Ref) (Answer, error) {
 		a, err := e.store.Head(ctx, ref)
 		e.noteRequest(err)
 		if err == nil && e.confirmer != nil {

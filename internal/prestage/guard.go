@@ -45,10 +45,10 @@ func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
 func (g *Guard) Refusing() []Refusing { return g.buckets.refusing() }
 
 // plainHead asks the store what is there, without filling anything.
-func (g *Guard) plainHead(ctx, start context.Context, flow *Flow, ref object.Ref,
+func (g *Guard) plainHead(ctx, start context.Context, c Claim, ref object.Ref,
 	head func(context.Context, object.Ref) (Answer, error),
 ) (Answer, error) {
-	return send(ctx, start, g, flow, ref, func(ctx context.Context) (Answer, error) {
+	return send(ctx, start, g, c, ref, func(ctx context.Context) (Answer, error) {
 		ctx, cancel := withTimeout(ctx, readTimeout)
 		defer cancel()
 		a, err := head(ctx, ref)
@@ -60,10 +60,10 @@ func (g *Guard) plainHead(ctx, start context.Context, flow *Flow, ref object.Ref
 }
 
 // send has op send one request for ref. It waits for the endpoint, for the
-// bucket and, when flow is not nil, for a permit, none of which it begins or
+// bucket and, unless c is zero, for a permit, none of which it begins or
 // goes on with once start has ended; ctx bounds the request itself. start must
 // end when ctx does.
-func send[T any](ctx, start context.Context, g *Guard, flow *Flow, ref object.Ref, op func(context.Context) (T, error)) (v T, err error) {
+func send[T any](ctx, start context.Context, g *Guard, c Claim, ref object.Ref, op func(context.Context) (T, error)) (v T, err error) {
 	if err := g.endpoint.Wait(start); err != nil {
 		return v, err
 	}
@@ -76,8 +76,8 @@ func send[T any](ctx, start context.Context, g *Guard, flow *Flow, ref object.Re
 		visit.leave(err) // first, so that whoever gets the permit knows of it
 		permit.Release()
 	}()
-	if flow != nil {
-		if permit, err = g.limiter.Acquire(start, flow); err != nil {
+	if c.Flow != nil {
+		if permit, err = g.limiter.Acquire(start, ref.Bucket, c); err != nil {
 			return v, err
 		}
 	}

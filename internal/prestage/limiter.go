@@ -1,46 +1,54 @@
 package prestage
 
 import (
-	"container/list"
 	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/object"
 )
 
 // lookAgain is how often a limit that has grown is noticed while nothing ends.
 const lookAgain = 50 * time.Millisecond
 
-// Limiter gives out permits for requests, as many as its governor allows,
-// round-robin over flows: however many wait in one flow, each other flow gets
-// every other turn.
+// Limiter gives out permits for requests, as many as its governor allows. Of
+// those who wait, the ones of the highest priority go first; of equals, each
+// bucket gets every other turn, and in a bucket each flow, however many wait in
+// another.
 type Limiter struct {
 	ceiling int
+	shared  bool // by work of different priorities
 
 	mu       sync.Mutex
 	governor *governor
 	inUse    int
-	queued   list.List   // *Flow with waiters, the next to be served first
-	look     *time.Timer // runs while somebody waits, else nil
+	held     [priorities]int // of these
+	queues   [priorities]queue
+	waiting  int             // in all queues
+	passed   [priorities]int // permits that went to higher priorities since the last of one's own, while one waited
+	look     *time.Timer     // runs while somebody waits, else nil
 	changed  func(limit int)
 
 	troubled     [16]object.Ref // objects that were refused of late
 	nextTroubled int
 }
 
-// Flow is what shares the permits, an event. Its waiters are served in order.
-// It is guarded by Limiter.mu.
-type Flow struct {
-	waiters list.List     // chan struct{}
-	place   *list.Element // in Limiter.queued, nil when nobody waits
+// Flow is what shares the permits, an event.
+type Flow struct{ priority Priority }
+
+// Claim is whose permit it is. The zero Claim needs none.
+type Claim struct {
+	Flow *Flow
+	Run  *dedupe.Run // unless nil, those who wait for it may raise the priority
 }
 
 // Permit is the right to have one request under way.
 type Permit struct {
 	limiter  *Limiter
+	priority Priority
 	released atomic.Bool
 }
 
@@ -49,8 +57,16 @@ func NewLimiter(n int) *Limiter {
 	return &Limiter{ceiling: n, governor: newGovernor(n, time.Now()), changed: func(int) {}}
 }
 
+// NewSharedLimiter returns a Limiter of n permits at most for work of different
+// priorities: some are kept for what is urgent.
+func NewSharedLimiter(n int) *Limiter {
+	l := NewLimiter(n)
+	l.shared = true
+	return l
+}
+
 // NewFlow returns a flow of its own.
-func (l *Limiter) NewFlow() *Flow { return &Flow{} }
+func (l *Limiter) NewFlow(p Priority) *Flow { return &Flow{p} }
 
 // Ceiling is the most permits there can be.
 func (l *Limiter) Ceiling() int { return l.ceiling }
@@ -77,41 +93,70 @@ func (l *Limiter) watch(set func(limit int)) {
 	set(l.governor.permits())
 }
 
-// Acquire waits for a permit in its turn. The error is Interrupted.
-func (l *Limiter) Acquire(ctx context.Context, f *Flow) (*Permit, error) {
-	if ctx.Err() != nil {
-		return nil, ended(ctx, "wait for a permit", object.Ref{})
-	}
-	turn := make(chan struct{})
-	var place *list.Element
-	l.update(func() {
-		place = f.waiters.PushBack(turn)
-		if f.place == nil {
-			f.place = l.queued.PushBack(f)
+// Acquire waits for a permit for a request to bucket in its turn. The error is
+// Interrupted.
+func (l *Limiter) Acquire(ctx context.Context, bucket string, c Claim) (*Permit, error) {
+	for ctx.Err() == nil {
+		p, raised := c.priority()
+		w := &waiter{flow: c.Flow, bucket: bucket, priority: p, turn: make(chan struct{})}
+		l.update(func() {
+			l.queues[p].push(w)
+			l.waiting++
+		})
+		select {
+		case <-w.turn:
+			return l.permit(p), nil
+		case <-raised:
+		case <-ctx.Done():
 		}
-	})
-
-	select {
-	case <-turn:
-		return &Permit{limiter: l}, nil
-	case <-ctx.Done():
+		if l.giveUp(w) {
+			continue
+		}
+		permit := l.permit(p) // it was granted at the same moment
+		if ctx.Err() == nil {
+			return permit, nil
+		}
+		permit.Release()
 	}
+	return nil, ended(ctx, "wait for a permit", object.Ref{})
+}
+
+// priority is that of the flow, or of whoever else waits for the same run, and
+// raised is closed when a higher one comes.
+func (c Claim) priority() (p Priority, raised <-chan struct{}) {
+	p = c.Flow.priority
+	if c.Run != nil {
+		var of int
+		of, raised = c.Run.Priority()
+		p = min(p, Priority(of))
+	}
+	return p, raised
+}
+
+func (l *Limiter) permit(p Priority) *Permit { return &Permit{limiter: l, priority: p} }
+
+// giveUp takes w out of the queue, unless it has its permit.
+func (l *Limiter) giveUp(w *waiter) (waited bool) {
 	l.update(func() {
 		select {
-		case <-turn: // granted at the same moment
-			l.inUse--
+		case <-w.turn:
 		default:
-			l.drop(f, place)
+			l.queues[w.priority].drop(w)
+			l.waiting--
+			waited = true
 		}
 	})
-	return nil, ended(ctx, "wait for a permit", object.Ref{})
+	return waited
 }
 
 // Release gives the permit back. Further calls do nothing, and neither does one
 // for no permit.
 func (p *Permit) Release() {
 	if p != nil && !p.released.Swap(true) {
-		p.limiter.update(func() { p.limiter.inUse-- })
+		p.limiter.update(func() {
+			p.limiter.inUse--
+			p.limiter.held[p.priority]--
+		})
 	}
 }
 
@@ -125,7 +170,7 @@ func (l *Limiter) refused(ref object.Ref, sent time.Time) {
 		}
 		l.troubled[l.nextTroubled] = ref
 		l.nextTroubled = (l.nextTroubled + 1) % len(l.troubled)
-		l.governor.refuse(sent, l.inUse)
+		l.governor.refuse(sent, l.inUse+l.kept())
 	})
 }
 
@@ -133,7 +178,9 @@ func (l *Limiter) refused(ref object.Ref, sent time.Time) {
 func (l *Limiter) filled(d time.Duration) { l.update(func() { l.governor.filled(d) }) }
 
 // headed says that a plain HEAD took d.
-func (l *Limiter) headed(d time.Duration) { l.update(func() { l.governor.headed(d, l.inUse) }) }
+func (l *Limiter) headed(d time.Duration) {
+	l.update(func() { l.governor.headed(d, l.inUse+l.kept()) })
+}
 
 // restart begins anew with few permits: the store has been away, and everybody
 // comes back at once.
@@ -144,36 +191,15 @@ func (l *Limiter) update(change func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.governor.permits()
-	l.governor.advance(time.Now(), l.queued.Len() > 0)
+	l.governor.advance(time.Now(), l.waiting > 0)
 	change()
-	for l.queued.Len() > 0 && l.governor.room(l.inUse) > 0 {
-		l.grant()
+	for p, ok := l.next(); ok; p, ok = l.next() {
+		l.grant(p)
 	}
-	if l.queued.Len() > 0 && l.look == nil {
+	if l.waiting > 0 && l.look == nil {
 		l.look = time.AfterFunc(lookAgain, func() { l.update(func() { l.look = nil }) })
 	}
 	if now := l.governor.permits(); now != before {
 		l.changed(now)
-	}
-}
-
-// grant gives a permit to the flow whose turn it is, and that flow's next turn
-// comes after all others'.
-func (l *Limiter) grant() {
-	f := l.queued.Front().Value.(*Flow) //nolint:forcetypeassert // the queue holds nothing else
-	first := f.waiters.Front()
-	l.queued.MoveToBack(f.place)
-	l.drop(f, first)
-	l.inUse++
-	l.governor.sent()
-	close(first.Value.(chan struct{})) //nolint:forcetypeassert // likewise
-}
-
-// drop takes a waiter out of its flow.
-func (l *Limiter) drop(f *Flow, waiter *list.Element) {
-	f.waiters.Remove(waiter)
-	if f.waiters.Len() == 0 {
-		l.queued.Remove(f.place)
-		f.place = nil
 	}
 }

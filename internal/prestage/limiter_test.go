@@ -20,7 +20,7 @@ func TestLimiterIsFair(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(1)
-		held, err := l.Acquire(t.Context(), l.NewFlow())
+		held, err := l.Acquire(t.Context(), "ckpt", Claim{Flow: l.NewFlow(Urgent)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestLimiterIsFair(t *testing.T) {
 		wait := func(name string, f *Flow, n int) {
 			for range n {
 				wg.Go(func() {
-					p, err := l.Acquire(t.Context(), f)
+					p, err := l.Acquire(t.Context(), "ckpt", Claim{Flow: f})
 					if err != nil {
 						t.Error(err)
 						return
@@ -40,9 +40,9 @@ func TestLimiterIsFair(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		wait("big", l.NewFlow(), 5)
-		wait("small", l.NewFlow(), 1)
-		wait("middle", l.NewFlow(), 3)
+		wait("big", l.NewFlow(Urgent), 5)
+		wait("small", l.NewFlow(Urgent), 1)
+		wait("middle", l.NewFlow(Urgent), 3)
 		held.Release()
 		wg.Wait()
 		want := []string{"big", "small", "middle", "big", "middle", "big", "middle", "big", "big"}
@@ -59,23 +59,23 @@ func TestLimiterManyWaiting(t *testing.T) {
 	t.Parallel()
 	const waiting = 20_000
 	l := NewLimiter(1)
-	held, err := l.Acquire(t.Context(), l.NewFlow())
+	held, err := l.Acquire(t.Context(), "ckpt", Claim{Flow: l.NewFlow(Urgent)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	var served atomic.Int32
-	big, small := l.NewFlow(), l.NewFlow()
+	big, small := l.NewFlow(Urgent), l.NewFlow(Urgent)
 	for range waiting {
 		wg.Go(func() {
-			if p, err := l.Acquire(t.Context(), big); err == nil {
+			if p, err := l.Acquire(t.Context(), "ckpt", Claim{Flow: big}); err == nil {
 				served.Add(1)
 				p.Release()
 			}
 		})
 	}
 	wg.Go(func() {
-		p, err := l.Acquire(t.Context(), small)
+		p, err := l.Acquire(t.Context(), "ckpt", Claim{Flow: small})
 		if err != nil {
 			t.Error(err)
 			return
@@ -87,14 +87,14 @@ func TestLimiterManyWaiting(t *testing.T) {
 	})
 	for all := false; !all; runtime.Gosched() {
 		l.mu.Lock()
-		all = big.waiters.Len() == waiting && small.waiters.Len() == 1
+		all = l.waiting == waiting+1
 		l.mu.Unlock()
 	}
 	held.Release()
 	held.Release() // nothing more
 	wg.Wait()
-	if l.InFlight() != 0 || l.queued.Len() != 0 || served.Load() != waiting {
-		t.Errorf("%d permits are left out, %d flows queued, %d were served", l.InFlight(), l.queued.Len(), served.Load())
+	if l.InFlight() != 0 || l.waiting != 0 || served.Load() != waiting {
+		t.Errorf("%d permits are left out, %d waiting, %d were served", l.InFlight(), l.waiting, served.Load())
 	}
 }
 
@@ -102,21 +102,21 @@ func TestLimiterGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(1)
-		f := l.NewFlow()
-		held, err := l.Acquire(t.Context(), f)
+		f := l.NewFlow(Urgent)
+		held, err := l.Acquire(t.Context(), "ckpt", Claim{Flow: f})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := l.Acquire(ctx, f); !errors.Is(err, outcome.Interrupted) {
+		if _, err := l.Acquire(ctx, "ckpt", Claim{Flow: f}); !errors.Is(err, outcome.Interrupted) {
 			t.Errorf("after a second: %v", err)
 		}
 		held.Release()
-		if _, err := l.Acquire(ctx, f); !errors.Is(err, outcome.Interrupted) {
+		if _, err := l.Acquire(ctx, "ckpt", Claim{Flow: f}); !errors.Is(err, outcome.Interrupted) {
 			t.Errorf("with an ended context: %v", err)
 		}
-		if _, err := l.Acquire(t.Context(), f); err != nil {
+		if _, err := l.Acquire(t.Context(), "ckpt", Claim{Flow: f}); err != nil {
 			t.Errorf("the permit was lost: %v", err)
 		}
 	})
@@ -126,9 +126,9 @@ func TestLimiterGivesUp(t *testing.T) {
 func TestLimiterPassesOn(t *testing.T) {
 	t.Parallel()
 	l := NewLimiter(1)
-	f := l.NewFlow()
+	f := l.NewFlow(Urgent)
 	for range 200 {
-		held, err := l.Acquire(t.Context(), f)
+		held, err := l.Acquire(t.Context(), "ckpt", Claim{Flow: f})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,13 +136,13 @@ func TestLimiterPassesOn(t *testing.T) {
 		defer cancel()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if p, err := l.Acquire(ctx, f); err == nil {
+			if p, err := l.Acquire(ctx, "ckpt", Claim{Flow: f}); err == nil {
 				p.Release()
 			}
 		})
 		for waits := false; !waits; runtime.Gosched() {
 			l.mu.Lock()
-			waits = f.waiters.Len() == 1
+			waits = l.waiting == 1
 			l.mu.Unlock()
 		}
 		wg.Go(cancel)
@@ -161,7 +161,7 @@ func TestLimiterStress(t *testing.T) {
 	var inside, got atomic.Int32
 	var wg sync.WaitGroup
 	for range 20 {
-		f := l.NewFlow()
+		f := l.NewFlow(Urgent)
 		for range 10 {
 			wg.Go(func() {
 				for range 50 {
@@ -169,7 +169,7 @@ func TestLimiterStress(t *testing.T) {
 					if rand.N(4) == 0 {
 						go cancel()
 					}
-					if p, err := l.Acquire(ctx, f); err == nil {
+					if p, err := l.Acquire(ctx, "ckpt", Claim{Flow: f}); err == nil {
 						if n := inside.Add(1); n > limit {
 							t.Errorf("%d inside", n)
 						}
@@ -184,7 +184,7 @@ func TestLimiterStress(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if l.InFlight() != 0 || l.queued.Len() != 0 || got.Load() < 5000 {
-		t.Errorf("%d permits out, %d flows queued, %d permits were got", l.InFlight(), l.queued.Len(), got.Load())
+	if l.InFlight() != 0 || l.waiting != 0 || got.Load() < 5000 {
+		t.Errorf("%d permits out, %d waiting, %d permits were got", l.InFlight(), l.waiting, got.Load())
 	}
 }

@@ -191,7 +191,7 @@ func (w *walk) get(ctx context.Context, ref object.Ref, limit int64) ([]byte, er
 // one such request under way, or two.
 func read[T any](ctx context.Context, g *Guard, ref object.Ref, op func(context.Context) (T, error)) (T, error) {
 	return retry(ctx, ref, func() (T, error) {
-		return send(ctx, ctx, g, nil, ref, func(ctx context.Context) (T, error) {
+		return send(ctx, ctx, g, Claim{}, ref, func(ctx context.Context) (T, error) {
 			ctx, cancel := withTimeout(ctx, readTimeout)
 			defer cancel()
 			return op(ctx)

@@ -23,6 +23,8 @@ type Request struct {
 	NoIndex     bool // listed index files are not read
 	AskSizes    bool // of what has no known size, size and version are asked for, with plain HEADs
 
+	Priority Priority
+
 	RewarmBefore  time.Time // records older than it do not count
 	EventTime     time.Time // the stream's timestamp; zero when there is no event
 	Seen          time.Time // when this process received it

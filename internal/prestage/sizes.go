@@ -14,7 +14,7 @@ const askAtOnce = 64
 
 // sized yields items after asking for the sizes that nobody told.
 func (w *walk) sized(ctx context.Context, items []Item) error {
-	flow := w.guard.limiter.NewFlow()
+	claim := Claim{Flow: w.guard.limiter.NewFlow(w.req.Priority)}
 	for len(items) > 0 {
 		some := items[:min(askAtOnce, len(items))]
 		items = items[len(some):]
@@ -24,7 +24,7 @@ func (w *walk) sized(ctx context.Context, items []Item) error {
 			if some[n].Size == object.UnknownSize {
 				asking.Go(func() {
 					defer catch(w.log, some[n].Ref, func(err error) { errs[n] = err })
-					errs[n] = w.size(ctx, flow, &some[n])
+					errs[n] = w.size(ctx, claim, &some[n])
 				})
 			}
 		}
@@ -43,9 +43,9 @@ func (w *walk) sized(ctx context.Context, items []Item) error {
 
 // size sends a plain HEAD, which fills nothing and changes no tier. What it tells
 // is the version that is there now.
-func (w *walk) size(ctx context.Context, flow *Flow, i *Item) error {
+func (w *walk) size(ctx context.Context, c Claim, i *Item) error {
 	a, err := retry(ctx, i.Ref, func() (Answer, error) {
-		return w.guard.plainHead(ctx, ctx, flow, i.Ref, w.store.Head)
+		return w.guard.plainHead(ctx, ctx, c, i.Ref, w.store.Head)
 	})
 	if err != nil {
 		return err // the size stays unknown

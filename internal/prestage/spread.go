@@ -44,5 +44,9 @@ func (s *spread) next() (turn, bool) {
 
 // window is how many items one event holds back.
 func (w *Warmer) window() int {
-	return min(maxSpread, max(minSpread, sharedSpread/int(max(w.active.Load(), 1))))
+	var active int64
+	for i := range w.active {
+		active += w.active[i].Load()
+	}
+	return min(maxSpread, max(minSpread, sharedSpread/int(max(active, 1))))
 }

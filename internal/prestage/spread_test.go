@@ -59,7 +59,7 @@ func TestSpreadIsShared(t *testing.T) {
 	t.Parallel()
 	w := &Warmer{}
 	for active, want := range map[int64]int{0: maxSpread, 1: maxSpread, 4: maxSpread, 8: maxSpread / 2, 128: minSpread} {
-		w.active.Store(active)
+		w.active[Routine].Store(active)
 		if got := w.window(); got != want {
 			t.Errorf("%d events: each holds back %d, want %d", active, got, want)
 		}

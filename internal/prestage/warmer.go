@@ -23,7 +23,7 @@ type Warmer struct {
 	guard       *Guard
 	ledger      dedupe.Ledger
 	flights     dedupe.Flights[fill]
-	active      atomic.Int64 // events being warmed
+	active      [priorities]atomic.Int64 // events being warmed
 	ttl         time.Duration
 	fillTimeout time.Duration
 	dryRun      bool
@@ -78,11 +78,11 @@ func NewWarmer(c WarmerConfig) (*Warmer, error) {
 func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) Report {
 	begin, stop := joined(ctx, start)
 	defer stop()
-	w.active.Add(1)
-	defer w.active.Add(-1)
+	w.active[req.Priority].Add(1)
+	defer w.active[req.Priority].Add(-1)
 	e := &event{
-		Warmer: w, req: req, done: done, flow: w.guard.limiter.NewFlow(),
-		crew:  newCrew(w),
+		Warmer: w, req: req, done: done, flow: w.guard.limiter.NewFlow(req.Priority),
+		crew:  newCrew(w, req.Priority),
 		tally: tally{metrics: w.metrics, endpoint: w.guard.endpoint},
 	}
 	if w.confirmer != nil {
@@ -115,6 +115,14 @@ type event struct {
 	tally tally
 
 	sample *confirm.Sample // of what was filled; nil where a 2xx will do
+}
+
+// claim is the event's, for a request of a run or else of its own.
+func (e *event) claim(run *dedupe.Run) Claim { return Claim{e.flow, run} }
+
+// caller is the event as one who wants a flight's result.
+func (e *event) caller() dedupe.Caller {
+	return dedupe.Caller{Seen: e.req.Seen, Priority: int(e.req.Priority)}
 }
 
 // passes walks the plan, and again as long as a prefix that is not said to be
