@@ -6,7 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"unicode"
+
+	"github.com/prestage/prestage/internal/docscheck"
 )
 
 var (
@@ -59,16 +60,7 @@ func (t tree) exists(name string) bool {
 // hasHeading says that text has the heading that a forge would give anchor.
 func hasHeading(text, anchor string) bool {
 	for _, h := range heading.FindAllStringSubmatch(blank(text, fence), -1) {
-		slug := strings.Map(func(r rune) rune {
-			switch {
-			case r == ' ':
-				return '-'
-			case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
-				return unicode.ToLower(r)
-			}
-			return -1
-		}, h[1])
-		if slug == anchor {
+		if docscheck.Anchor(h[1]) == anchor {
 			return true
 		}
 	}
