@@ -117,6 +117,7 @@ func settings() []setting {
 	all = append(all,
 		sync("synchronous", mustTell, func(e *endpoint) { e.fillJitter = 0.1 }),
 		sync("synchronous, hits and misses alike", mustTell, func(e *endpoint) { e.fillJitter, e.miss = 0.1, e.hit }),
+		sync("synchronous, 5 to 28 MB", mustTell, func(e *endpoint) { e.fillJitter, e.largest = 0.1, 28_000_000 }),
 		sync("synchronous, one size only", mustNotTell, func(e *endpoint) { e.fillJitter, e.smallest, e.largest = 0.1, 100e6, 101e6 }),
 		sync("synchronous, one fill in a hundred dropped", mayTell, func(e *endpoint) { e.fillJitter, e.dropped = 0.1, 0.01 }),
 	)

@@ -1,6 +1,7 @@
 package confirm
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -10,10 +11,9 @@ const (
 	perOctave  = 8  // newest fills that are kept of each octave of size
 	binSamples = 3  // fills that make an octave count
 	minBins    = 3  // octaves that count
-	minFills   = 32 // fills since one was too fast; twice as many after each
+	minFills   = 12 // fills since one was too fast; twice as many after each
 	maxFills   = 1 << 20
-	minSpan    = 8  // largest size over smallest: three octaves
-	minPlain   = 3  // plain HEADs of large objects
+	minPlain   = 3  // plain HEADs of objects half as large as the largest octave's
 	maxPlain   = 32 // plain HEADs that are kept
 
 	// fastShare of the time that the fit gives an object's bytes is too fast for
@@ -22,11 +22,13 @@ const (
 	// material times what a plain HEAD takes, by byte, is what a fill must take at
 	// least: less could be the metadata of many parts.
 	material = 3.0
+	// clear times its standard error is what the growth must be at least.
+	clear = 8.0
 )
 
 // Synchrony tells whether an endpoint answers a ranged HEAD when the fill is
 // done. It does where the latency, less that of plain HEADs of large objects,
-// grows in proportion to size over three octaves or more. One slow answer shows
+// grows in proportion to size over fills in three octaves or more. One slow answer shows
 // nothing; one fast answer to a large fill refutes, and all is learnt anew. Its
 // zero value knows nothing. It is not safe for concurrent use.
 type Synchrony struct {
@@ -78,12 +80,12 @@ func (s *Synchrony) Plain(size int64, latency time.Duration) {
 // else speaks for synchrony.
 func (s *Synchrony) WantsPlain(size int64) bool {
 	bins, _ := s.bins()
-	if !spread(bins) || len(s.plainOf(bins)) >= minPlain {
+	if len(bins) < minBins || len(s.plainOf(bins)) >= minPlain {
 		return false
 	}
 	first, perByte := theilSen(bins)
 	large := bins[len(bins)-1].bytes
-	return float64(size) >= large/4 && perByte*large > first
+	return float64(size) >= large/2 && perByte*large > first/4
 }
 
 // Known says that the endpoint answers when the fill is done.
@@ -106,15 +108,11 @@ func (s *Synchrony) bins() (bins, all []fillTime) {
 	return bins, all
 }
 
-func spread(bins []fillTime) bool {
-	return len(bins) >= minBins && bins[len(bins)-1].bytes >= minSpan*bins[0].bytes
-}
-
-// plainOf are the plain HEADs of objects as large as the largest of bins.
+// plainOf are the plain HEADs of objects about as large as the largest of bins.
 func (s *Synchrony) plainOf(bins []fillTime) []fillTime {
 	var out []fillTime
 	for _, p := range s.plain.values {
-		if p.bytes >= bins[len(bins)-1].bytes/4 {
+		if p.bytes >= bins[len(bins)-1].bytes/2 {
 			out = append(out, p)
 		}
 	}
@@ -123,24 +121,26 @@ func (s *Synchrony) plainOf(bins []fillTime) []fillTime {
 
 func (s *Synchrony) refit() fit {
 	bins, all := s.bins()
-	if !spread(bins) || s.sound < max(s.need, minFills) {
+	if len(bins) < minBins || s.sound < max(s.need, minFills) {
 		return fit{}
 	}
-	plain := s.plainOf(bins)
-	if len(plain) < minPlain {
+	base, least := s.fit.plain, 0.0
+	if plain := s.plainOf(bins); len(plain) >= minPlain {
+		base = median(plain, func(p fillTime) float64 { return p.seconds })
+		least = material * median(plain, func(p fillTime) float64 { return p.seconds / p.bytes })
+	} else if !s.fit.known { // else there are larger objects than before, whose plain HEADs will come
 		return fit{}
 	}
-	base := median(plain, func(p fillTime) float64 { return p.seconds })
 	extra := slices.Clone(bins)
 	for i := range extra {
 		extra[i].seconds -= base
 	}
 	f := fit{known: true, plain: base}
 	f.first, f.perByte = theilSen(extra)
-	f.first = max(f.first, 0)
-	if f.perByte < material*median(plain, func(p fillTime) float64 { return p.seconds / p.bytes }) {
+	if f.perByte < least || !f.isClear(all) {
 		return fit{}
 	}
+	f.first = max(f.first, 0)
 	for _, b := range extra { // in proportion, not only growing
 		want := f.first + f.perByte*b.bytes
 		if want > base && (b.seconds < want/2 || b.seconds > want*2) {
@@ -152,6 +152,20 @@ func (s *Synchrony) refit() fit {
 		return fit{}
 	}
 	return f
+}
+
+// isClear says that the growth of all with size is none that comes by chance.
+func (f fit) isClear(all []fillTime) bool {
+	n, mean, squares := float64(len(all)), 0.0, 0.0
+	for _, t := range all {
+		mean += t.bytes / n
+	}
+	for _, t := range all {
+		squares += (t.bytes - mean) * (t.bytes - mean)
+	}
+	off := func(t fillTime) float64 { return math.Abs(t.seconds - f.plain - f.first - f.perByte*t.bytes) }
+	sigma := 1.4826 * median(all, off) * n / (n - 4) // few fills lie nearer to their own fit
+	return f.perByte > clear*sigma/math.Sqrt(squares)
 }
 
 // tooFast says that t is no time in which its bytes could be fetched, where that

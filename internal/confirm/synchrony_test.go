@@ -1,6 +1,8 @@
 package confirm
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -57,8 +59,9 @@ func TestSynchrony(t *testing.T) {
 		{"with a slow first byte", func(size int64, r *rand.Rand) time.Duration {
 			return 50*time.Millisecond + synchronousAt(1e9)(size, r)
 		}, 60, plainHead, octaves, true},
-		{"too few fills", synchronousAt(1e9), 20, plainHead, octaves, false},
-		{"two octaves only", synchronousAt(1e9), 200, plainHead, []int64{100 * mb, 200 * mb, 399 * mb}, false},
+		{"objects of 5 to 28 MB", synchronousAt(1e9), 20, plainHead, []int64{5 * mb, 12 * mb, 28 * mb}, true},
+		{"too few fills", synchronousAt(1e9), minFills - 1, plainHead, []int64{5 * mb, 12 * mb, 28 * mb}, false},
+		{"two octaves only", synchronousAt(1e9), 200, plainHead, []int64{100 * mb, 200 * mb, 250 * mb}, false},
 		{"one size", synchronousAt(1e9), 200, plainHead, []int64{100 * mb}, false},
 		{"plain HEADs as slow", synchronousAt(1e9), 200, 400 * time.Millisecond, octaves, false},
 		{"hardly more than a plain HEAD", synchronousAt(8e10), 200, plainHead, octaves, false},
@@ -104,6 +107,58 @@ func TestSynchronyIsRefuted(t *testing.T) {
 	synchronousAt(1e9).feed(&s, minFills, plainHead, sizes...)
 	if !s.Known() {
 		t.Error("never believed again")
+	}
+}
+
+// TestSynchronyOutgrowsItsPlainHeads: larger objects than ever leave what is known
+// as it is, and are compared with plain HEADs of their own.
+func TestSynchronyOutgrowsItsPlainHeads(t *testing.T) {
+	t.Parallel()
+	var s Synchrony
+	synchronousAt(1e9).feed(&s, 30, plainHead, 5*mb, 12*mb, 28*mb)
+	for range 2 * perOctave {
+		if synchronousAt(1e9).feed(&s, 1, plainHead, 400*mb); !s.Known() {
+			t.Fatal("forgotten for lack of plain HEADs")
+		}
+	}
+	if len(s.plain.values) != 2*minPlain {
+		t.Errorf("%d plain HEADs", len(s.plain.values))
+	}
+}
+
+// TestSynchronyIsNotChance: answers whose times have nothing to do with size are
+// hardly ever taken for the ends of fills, however they scatter.
+func TestSynchronyIsNotChance(t *testing.T) {
+	t.Parallel()
+	const runs, fills = 200, 100
+	for _, sigma := range []float64{0.2, 0.5, 1, 2.5} {
+		for _, median := range []time.Duration{plainHead, 10 * plainHead} { // of ranged HEADs
+			for _, largest := range []float64{28e6, 400e6} {
+				t.Run(fmt.Sprintf("%v around %s, up to %.0f MB", sigma, median, largest/1e6), func(t *testing.T) {
+					t.Parallel()
+					r := rand.New(rand.NewPCG(1, 2))
+					noise := func(d time.Duration) time.Duration {
+						return time.Duration(float64(d) * math.Exp(sigma*r.NormFloat64()))
+					}
+					wrong := 0
+					for range runs {
+						var s Synchrony
+						for range fills {
+							size := int64(5e6 * math.Pow(largest/5e6, r.Float64()))
+							if s.WantsPlain(size) {
+								s.Plain(size, noise(plainHead))
+							}
+							if s.Ranged(size, noise(median)) {
+								wrong++
+							}
+						}
+					}
+					if wrong > runs*fills/1000 {
+						t.Errorf("%d of %d fills are taken for done", wrong, runs*fills)
+					}
+				})
+			}
+		}
 	}
 }
 

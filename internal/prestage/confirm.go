@@ -58,14 +58,10 @@ func (w *Warmer) noteRequest(err error) {
 	}
 }
 
-// lesson makes the requests before a fill from which there is something to learn,
-// now and then. It says that the object was read.
+// lesson reads an object before its fill, now and then. It says that it was read.
 func (e *event) lesson(ctx, begin context.Context, run *dedupe.Run, i turn) (read bool) {
 	if e.confirmer == nil {
 		return false
-	}
-	if e.confirmer.WantsPlain(i.Size) {
-		_, _ = e.plain(ctx, begin, run, i.Ref) // it learns by itself
 	}
 	if e.done.unconfirmed(i.hash) || (i.Size != object.UnknownSize && i.Size <= confirm.CacheableBytes) || !e.confirmer.WantsBefore() {
 		return false
@@ -83,6 +79,14 @@ func (e *event) lesson(ctx, begin context.Context, run *dedupe.Run, i turn) (rea
 	}
 	e.confirmer.ReadBefore(begin, prober{e}, t)
 	return true
+}
+
+// compare asks for the object once more without filling anything, now and then:
+// what such a HEAD takes is no fill's time.
+func (e *event) compare(ctx, begin context.Context, run *dedupe.Run, ref object.Ref, f fill) {
+	if e.confirmer.WantsPlain(f.Size) {
+		_, _ = e.plain(ctx, begin, run, ref) // it learns by itself
+	}
 }
 
 // offered is what a confirmation is about.

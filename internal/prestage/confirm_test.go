@@ -3,6 +3,7 @@ package prestage
 import (
 	"context"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -261,6 +262,40 @@ func TestAutoAccepts(t *testing.T) {
 		}
 		if got := r.metric(t, "prestage_confirm_discriminates", ""); got != 0 {
 			t.Errorf("the endpoint tells: %v", got)
+		}
+	})
+}
+
+// TestAutoLearnsSynchrony of events that tell no sizes, as most do.
+func TestAutoLearnsSynchrony(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const head = 3 * time.Millisecond
+		answer := func(ref object.Ref) Answer {
+			n, _ := strconv.Atoi(ref.Key)
+			return Answer{Status: 206, Size: int64(5_000_000 + 23_000_000*(n*7%30)/30), Version: object.Version{ETag: "e"}, Latency: head}
+		}
+		s := &fakeStore{
+			head: func(_ context.Context, ref object.Ref) (Answer, error) { return answer(ref), nil },
+			fill: func(_ context.Context, ref object.Ref) (Answer, error) {
+				a := answer(ref)
+				a.Latency += time.Duration(a.Size) // 1 GB/s
+				return a, nil
+			},
+		}
+		r := newRig(t, s).confirming(t, confirm.Auto, newCacheStore())
+		synchronous := 0
+		for i := range 30 {
+			got := r.warm(t, Request{Objects: unsized(strconv.Itoa(i))})
+			if got.Verdict == outcome.Synchronous {
+				synchronous++
+			}
+		}
+		if synchronous < 10 || r.metric(t, "prestage_confirm_discriminates", "") != 1 {
+			t.Errorf("%d of 30 are known as synchronous", synchronous)
+		}
+		if n := s.count("head"); n < 3 || n > 6 {
+			t.Errorf("%d plain HEADs", n)
 		}
 	})
 }

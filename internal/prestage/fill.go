@@ -196,6 +196,7 @@ func (e *event) lead(ctx, start context.Context, run *dedupe.Run, i turn, prev u
 		e.metrics.refilledBytes.Add(float64(max(f.Size, 0)))
 	}
 	if f.read = read; e.confirmer != nil {
+		e.compare(ctx, begin, run, i.Ref, f)
 		f.verdict = e.confirmer.Filled(f.Size, f.Latency, read || f.tries > 1)
 	}
 	stored := make(chan error, 1)
