@@ -22,7 +22,7 @@ type statusCmd struct {
 // statusEvery is the pace of --watch.
 const statusEvery = 2 * time.Second
 
-// Run reads the status from NATS alone, so that it works from anywhere.
+// Run asks over NATS alone, so that it works from anywhere.
 func (c statusCmd) Run(ctx context.Context, w world) error {
 	cfg, js, closeIt, err := w.jetStream()
 	if err != nil {
@@ -96,6 +96,12 @@ func statusText(s status.Status) string {
 		}
 		b.WriteByte('\n')
 	}
+	for _, i := range s.Instances {
+		fmt.Fprintf(&b, "%-10s %s", "instance", instanceText(i))
+	}
+	if len(s.Instances) == 0 {
+		fmt.Fprintf(&b, "%-10s none answers\n", "instance")
+	}
 	fmt.Fprintf(&b, "%-10s %d", "letters", s.DeadLetters.Total)
 	for _, r := range slices.Sorted(maps.Keys(s.DeadLetters.ByReason)) {
 		fmt.Fprintf(&b, ", %d %s", s.DeadLetters.ByReason[r], visible(string(r)))
@@ -106,6 +112,29 @@ func statusText(s status.Status) string {
 	b.WriteByte('\n')
 	for _, r := range s.Receipts {
 		fmt.Fprintf(&b, "%-10s %s\n", "receipt", receiptText(r))
+	}
+	return b.String()
+}
+
+// instanceText is a line of what an instance is at, and one for each thing that
+// is not well.
+func instanceText(i status.Instance) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d requests in flight, limit %d of %d, %s, confirm %s", cell(i.Name, 80), i.InFlight, i.Limit, i.Ceiling, cell(i.Endpoint, 80), cell(i.Confirm.Mode, 20))
+	if i.Confirm.Discriminate {
+		b.WriteString(" (more than accepted is known)")
+	}
+	if len(i.Tasks) > 0 {
+		t := i.Tasks[0]
+		fmt.Fprintf(&b, ", filling %d events, the longest for %s: %s", len(i.Tasks), ageText(time.Since(t.Received)), cell(t.EventID, 80))
+	}
+	b.WriteByte('\n')
+	if i.NotReady != "" {
+		fmt.Fprintf(&b, "%-10s not ready: %s\n", "", cell(i.NotReady, 240))
+	}
+	for _, r := range i.Breakers {
+		fmt.Fprintf(&b, "%-10s holds back bucket %s for %s, next tried %s: %s: %s\n", "", cell(r.Bucket, 80),
+			ageText(time.Since(r.Since)), r.Trial.Format(time.TimeOnly), cell(string(r.Reason), 20), cell(r.Error, 200))
 	}
 	return b.String()
 }

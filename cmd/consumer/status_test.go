@@ -36,7 +36,7 @@ func TestStatus(t *testing.T) {
 
 	b := newLetterBox(t)
 	// Before prestage ran there is little to tell.
-	if s := statusJSON[status.Status](t, b.environ); len(s.Lanes) != 2 || s.Lanes[0].Problem == "" || s.DeadLetters.Total != 0 || len(s.Receipts) != 0 {
+	if s := statusJSON[status.Status](t, b.environ); len(s.Lanes) != 2 || s.Instances == nil || len(s.Instances) != 0 || s.Lanes[0].Problem == "" || s.DeadLetters.Total != 0 || len(s.Receipts) != 0 {
 		t.Errorf("status is %+v", s)
 	}
 
@@ -83,7 +83,19 @@ func TestStatus(t *testing.T) {
 	b.fill(t)
 	b.write(t, 11, "no reason", "events.a", "", nats.Header{})
 
+	if err := status.Answer(b.js.Conn(), "default", func() status.Instance {
+		return status.Instance{
+			Name: "host-1", NotReady: "down\x1b[2J", InFlight: 3, Limit: 16, Ceiling: 300, Endpoint: "cwlota.com:80", Confirm: status.Confirm{Mode: "auto", Discriminate: true},
+			Breakers: []status.Breaker{{Bucket: "ckpt\n", Reason: outcome.Forbidden, Error: "403", Since: time.Now().Add(-time.Hour)}},
+			Tasks:    []consumer.Task{{EventID: "long\x1b", Received: time.Now().Add(-3 * time.Minute)}},
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
 	s := statusJSON[status.Status](t, b.environ)
+	if len(s.Instances) != 1 || s.Instances[0].InFlight != 3 || len(s.Instances[0].Breakers) != 1 || s.Instances[0].Tasks[0].EventID != "long\x1b" {
+		t.Errorf("instances: %+v", s.Instances)
+	}
 	if l := s.Lanes[0]; l.Lane != "model" || l.PausedUntil.IsZero() || l.Waiting != 0 || l.InFlight != 0 || l.OldestAge != 0 {
 		t.Errorf("model lane: %+v", l)
 	}
@@ -101,6 +113,15 @@ func TestStatus(t *testing.T) {
 	if len(e.Receipts) != 1 || e.Receipts[0].Reason != outcome.NotFound || len(e.Letters) != 2 || e.Letters[0].Letter != "prestage.dlq.default.EVENTS.3" {
 		t.Errorf("the event's story: %+v", e)
 	}
+	_, stdout, _ := program(b.environ, "status")
+	for _, want := range []string{
+		"instance   host-1: 3 requests in flight, limit 16 of 300, cwlota.com:80, confirm auto (more than accepted is known), filling 1 events, the longest for 3m: long\\x1b\n",
+		"           not ready: down\\x1b[2J\n", "           holds back bucket ckpt\\n for 1h, next tried ",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("status does not say %q:\n%s", want, stdout)
+		}
+	}
 	for args, want := range map[string]string{
 		"status":       "model      0 waiting, 0 in flight, PAUSED until ",
 		"status a":     "dead letter prestage.dlq.default.EVENTS.3.again\n",
@@ -114,7 +135,7 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%s prints what a terminal acts on: %q", args, stdout)
 		}
 	}
-	code, stdout, stderr := program(b.environ, "status", "nobody")
+	code, stdout, stderr = program(b.environ, "status", "nobody")
 	if code != exitFailed || stdout != "" {
 		t.Errorf("exit %d, %q", code, stdout)
 	}

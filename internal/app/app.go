@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/prestage"
+	"github.com/prestage/prestage/internal/status"
 )
 
 // Deps are what an App takes from outside its configuration.
@@ -36,6 +38,8 @@ type App struct {
 	deps  Deps
 	admin *listener
 	state atomic.Pointer[state]
+	lota  atomic.Pointer[lota] // nil before Run
+	desk  consumer.Desk
 }
 
 // state is what /readyz looks at.
@@ -55,12 +59,14 @@ func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
 	a := &App{cfg: cfg, deps: deps}
 	a.state.Store(&state{})
 	var err error
-	a.admin, err = listenAdmin(ctx, cfg.HTTPAddr, deps.Registry, a.Ready, a.serveStatus, deps.Log)
+	a.admin, err = listenAdmin(ctx, cfg.HTTPAddr, deps.Registry, a.Ready, map[string]http.HandlerFunc{"/api/status": a.serveStatus, "/{$}": a.servePage}, deps.Log)
 	return a, err
 }
 
 // AdminAddr is where the admin listener really is.
 func (a *App) AdminAddr() string { return a.admin.listener.Addr().String() }
+
+var errUnreachable = errors.New("nats is not reachable")
 
 // Ready says why events are not being taken, or nil.
 func (a *App) Ready() error {
@@ -69,7 +75,7 @@ func (a *App) Ready() error {
 	case s.draining:
 		return errors.New("draining")
 	case s.nc == nil || !s.nc.IsConnected():
-		return errors.New("nats is not reachable")
+		return errUnreachable
 	case !s.running:
 		return errors.New("streams, buckets and consumers are not ready")
 	case s.missing != nil:
@@ -88,6 +94,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	defer lota.close()
+	a.lota.Store(lota)
 	metrics := a.newMetrics()
 	// From here on probes are answered: the first try to connect may take long.
 	group, fetch := errgroup.WithContext(ctx)
@@ -130,6 +137,9 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, lota *lota, metrics 
 		return fmt.Errorf("jetstream: %w", err)
 	}
 	a.state.Store(&state{nc: nc, endpoint: lota.endpoint})
+	if err := status.Answer(nc, cfg.Cluster, a.instance); err != nil {
+		return err
+	}
 	stopped := context.AfterFunc(fetch, func() { a.change(func(s *state) { s.draining = true }) })
 	defer stopped()
 
@@ -152,7 +162,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, lota *lota, metrics 
 		a.change(func(s *state) { s.running, s.missing = true, nil })
 		err = a.runLanes(fetch, js, res, consumer.Config{
 			Cluster: cfg.Cluster,
-			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(),
+			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(), Desk: &a.desk,
 			Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
 			Resolver: newResolver(), Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
 		})

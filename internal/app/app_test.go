@@ -391,7 +391,7 @@ func TestNewRefuses(t *testing.T) {
 func TestListeningIsLogged(t *testing.T) {
 	t.Parallel()
 	log := &logbook{}
-	a, err := listenAdmin(t.Context(), "127.0.0.1:0", prometheus.NewRegistry(), func() error { return nil }, func(http.ResponseWriter, *http.Request) {}, log.logger())
+	a, err := listenAdmin(t.Context(), "127.0.0.1:0", prometheus.NewRegistry(), func() error { return nil }, nil, log.logger())
 	if err != nil {
 		t.Fatal(err)
 	}

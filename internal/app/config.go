@@ -40,7 +40,7 @@ type Config struct {
 	DedupeTTL          time.Duration `env:"PRESTAGE_DEDUPE_TTL" envDefault:"24h" doc:"how long a filled version counts as warm"`
 	Supersede          bool          `env:"PRESTAGE_SUPERSEDE" envDefault:"true" doc:"a checkpoint event is skipped when the last message on its subject is a newer event of the same run (so give each run a subject of its own)"`
 	DryRun             bool          `env:"PRESTAGE_DRY_RUN" envDefault:"false" doc:"consume under durables of its own (…-dry), plan, write receipts skipped: dry_run under keys of their own (….dry); no ranged HEAD, no results, no letters"`
-	HTTPAddr           string        `env:"PRESTAGE_HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"admin listener: /healthz, /readyz, /metrics"`
+	HTTPAddr           string        `env:"PRESTAGE_HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"admin listener: /healthz, /readyz, /metrics, /api/status and the status page at /"`
 
 	GatewayAddr                   string   `env:"PRESTAGE_GATEWAY_ADDR" envDefault:":8081" doc:"the gateway's listener, with /healthz and a /readyz of its own (NATS only)"`
 	GatewayTLSCert                string   `env:"PRESTAGE_GATEWAY_TLS_CERT" doc:"PEM file of the gateway's certificate and those that issued it, with PRESTAGE_GATEWAY_TLS_KEY; both are read again when they change; plain HTTP without"`

@@ -33,8 +33,8 @@ func listen(ctx context.Context, name, setting, addr string, grace time.Duration
 }
 
 // listenAdmin binds the operator's listener. Nothing on it changes state. ready
-// says why the program is not ready, or nil; status answers /api/status.
-func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, ready func() error, status http.HandlerFunc, log *slog.Logger) (*listener, error) {
+// says why the program is not ready, or nil; pages are what else can be got.
+func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, ready func() error, pages map[string]http.HandlerFunc, log *slog.Logger) (*listener, error) {
 	l, err := listen(ctx, "admin", "PRESTAGE_HTTP_ADDR", addr, time.Second, log)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,9 @@ func listenAdmin(ctx context.Context, addr string, reg prometheus.Gatherer, read
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("GET /api/status", status)
+	for path, page := range pages {
+		mux.HandleFunc("GET "+path, page)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	l.server = &http.Server{
 		Handler:           mux,

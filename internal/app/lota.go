@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/prestage/prestage/internal/confirm"
 	"github.com/prestage/prestage/internal/dedupe"
@@ -20,6 +21,8 @@ type lota struct {
 	endpoint  *prestage.Endpoint
 	guard     *prestage.Guard
 	metrics   *prestage.Metrics
+	addr      string      // of the endpoint, host:port
+	tells     atomic.Bool // more than that a fill was accepted
 }
 
 // DefaultRegion signs where no region is configured: CoreWeave's documents
@@ -40,6 +43,7 @@ func newLOTA(cfg Config, d Deps, limiter *prestage.Limiter) (*lota, error) {
 	l := &lota{
 		transport: prestage.NewTransport(cfg.Concurrency, cfg.FillTimeout, cfg.LOTADial),
 		metrics:   prestage.NewMetrics(d.Registry),
+		addr:      addr,
 	}
 	l.store = prestage.NewS3(awsConfig, prestage.S3Options{Endpoint: endpoint, Transport: l.transport})
 	l.endpoint = prestage.NewEndpoint(prestage.EndpointConfig{
@@ -110,8 +114,12 @@ func (l *lota) confirmer(cfg Config, log *slog.Logger) (*confirm.Confirmer, erro
 	}
 	return confirm.New(confirm.Config{
 		Mode: confirm.Mode(cfg.Confirm), Concurrency: cfg.Concurrency,
-		Rand:  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Tells: l.metrics.EndpointTells, Log: log,
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Tells: func(tells bool) {
+			l.tells.Store(tells)
+			l.metrics.EndpointTells(tells)
+		},
+		Log: log,
 	})
 }
 

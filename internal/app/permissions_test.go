@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/natstest"
+	"github.com/prestage/prestage/internal/status"
 )
 
 // readmePermissions are those that the README says are needed.
@@ -34,12 +35,16 @@ func readmePermissions(t *testing.T) *server.Permissions {
 		}
 		return &p
 	}
-	return &server.Permissions{Publish: subjects(publish), Subscribe: subjects(subscribe)}
+	p := &server.Permissions{Publish: subjects(publish), Subscribe: subjects(subscribe)}
+	if strings.Contains(subscribe, "allow_responses: true") {
+		p.Response = &server.ResponsePermission{MaxMsgs: server.DEFAULT_ALLOW_RESPONSE_MAX_MSGS, Expires: server.DEFAULT_ALLOW_RESPONSE_EXPIRATION}
+	}
+	return p
 }
 
 // TestPermissions runs the daemon as a user who may do what the README lists and
 // nothing else: it makes everything, fills, dead-letters, looks for the oldest
-// event, and finds what an earlier delivery wrote.
+// event, finds what an earlier delivery wrote, and answers for its status.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	srv := natstest.StartWith(t, natstest.Options{Users: []*server.User{
@@ -74,6 +79,9 @@ func TestPermissions(t *testing.T) {
 	}
 	eventually(t, "two letters", messages("PRESTAGE_DLQ"))
 	eventually(t, "results", messages("PRESTAGE_RESULTS"))
+	if seen, err := status.Instances(bounded(t), nc, "default"); err != nil || len(seen) != 1 {
+		t.Errorf("of the instances are seen: %v, %v", seen, err)
+	}
 	if err := d.stop(); err != nil {
 		t.Error(err)
 	}

@@ -18,16 +18,18 @@ func filters(subjects []string) []string {
 	return out
 }
 
-// resultSubjects and letterSubjects are what prestage writes to.
+// resultSubjects and letterSubjects are what prestage writes to, statusSubjects
+// where instances are asked how they are.
 var (
 	resultSubjects = []string{"prestage.warmed.>", "prestage.failed.>"}
 	letterSubjects = []string{"prestage.dlq.>"}
+	statusSubjects = []string{"prestage.status.>"}
 )
 
 // written says whether a lane of the subject would take in what prestage itself
 // writes, and where that is. Two streams cannot have such subjects either.
 func written(subject string) (own string, ok bool) {
-	for _, own := range slices.Concat(resultSubjects, letterSubjects) {
+	for _, own := range slices.Concat(resultSubjects, letterSubjects, statusSubjects) {
 		for _, f := range filters([]string{subject}) {
 			if Meet(f, own) {
 				return own, true

@@ -49,6 +49,8 @@ type Config struct {
 	Name string
 	// Replay, unless nil, makes the lane work through history.
 	Replay *Replay
+	// Desk, unless nil, is told what is being filled.
+	Desk *Desk
 
 	Conn *nats.Conn
 	JS   jetstream.JetStream

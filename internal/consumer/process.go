@@ -65,7 +65,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 		progress := l.memory.take(key)
 		report := unresolved(resolveErr)
 		if resolveErr == nil {
-			report = l.cfg.Warmer.Warm(ctx, start, l.request(ev, d), progress)
+			report = l.warm(ctx, start, ev, d, progress)
 		}
 		failpoint.Hit("filled")
 		dec := decide(held.Receipt, report, l.cfg.Policy, time.Now())

@@ -23,6 +23,7 @@ Running until Ctrl-C. To paste into another shell:
 nats --server {nats} stream ls
 nats --server {nats} stream get PRESTAGE_RESULTS --last-for 'prestage.warmed.>'
 curl http://{admin}/readyz; curl -s http://{admin}/metrics | grep ^prestage_
+curl http://{admin}/api/status # or in a browser: http://{admin}/
 
 # as it happens, in a shell of its own: receipts, or results and dead letters
 nats --server {nats} kv watch prestage_receipts

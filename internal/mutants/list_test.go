@@ -144,7 +144,7 @@ var mutants = []mutant{
 	},
 	{
 		"SIGTERM starts no new fill", "only the end of the drain time stops fills",
-		"internal/consumer/process.go", "l.cfg.Warmer.Warm(ctx, start, ", "l.cfg.Warmer.Warm(ctx, ctx, ",
+		"internal/consumer/desk.go", "l.cfg.Warmer.Warm(ctx, start, ", "l.cfg.Warmer.Warm(ctx, ctx, ",
 		"integration", "TestTerminatedWhileFilling",
 	},
 	{

@@ -44,6 +44,12 @@ func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
 // Refusing lists the buckets that refuse us, whose requests are held back.
 func (g *Guard) Refusing() []Refusing { return g.buckets.refusing() }
 
+// Load is how many requests are under way, how many may be now, and how many at
+// most.
+func (g *Guard) Load() (inFlight, limit, ceiling int) {
+	return g.limiter.InFlight(), g.limiter.Limit(), g.limiter.Ceiling()
+}
+
 // plainHead asks the store what is there, without filling anything.
 func (g *Guard) plainHead(ctx, start context.Context, c Claim, ref object.Ref,
 	head func(context.Context, object.Ref) (Answer, error),

@@ -1,5 +1,5 @@
-// Package status tells how prestage stands, from JetStream alone: nothing of the
-// daemon is asked, and no keys of a KV bucket are listed.
+// Package status tells how prestage stands: from JetStream, of which no keys are
+// listed, and from the daemons that run, each of which answers for itself.
 package status
 
 import (
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,7 +15,6 @@ import (
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/outcome"
-	"github.com/prestage/prestage/internal/persist"
 )
 
 // Source is where the status is read.
@@ -24,6 +24,8 @@ type Source struct {
 	Stream   string
 	Receipts string // the bucket of receipts
 	Lanes    []Durable
+	// Self, unless nil, is the instance that asks: it need not be told by NATS.
+	Self func() Instance
 }
 
 // Durable is a lane's consumer.
@@ -33,6 +35,8 @@ type Durable struct{ Lane, Durable string }
 type Status struct {
 	Cluster     string             `json:"cluster"`
 	Time        time.Time          `json:"time"`
+	Problem     string             `json:"problem,omitempty"` // why there is nothing but the instance that was asked
+	Instances   []Instance         `json:"instances"`         // those that answer
 	Stream      string             `json:"stream"`
 	Messages    uint64             `json:"stream_messages"`
 	Lanes       []Lane             `json:"lanes"`
@@ -66,9 +70,27 @@ const (
 	lookBack     = 500
 )
 
+// Alone is what an instance can tell without NATS.
+func Alone(s Source, problem string) Status {
+	out := blank(s)
+	out.Problem, out.Instances = problem, []Instance{s.Self()}
+	return out
+}
+
+func blank(s Source) Status {
+	return Status{
+		Cluster: s.Cluster, Stream: s.Stream, Time: time.Now().UTC(), Instances: []Instance{}, Lanes: []Lane{},
+		DeadLetters: DeadLetters{ByReason: map[outcome.Reason]int{}}, Receipts: []consumer.Receipt{},
+	}
+}
+
 // Read is the status now.
 func Read(ctx context.Context, s Source) (Status, error) {
-	out := Status{Cluster: s.Cluster, Stream: s.Stream, Time: time.Now().UTC(), Lanes: []Lane{}, Receipts: []consumer.Receipt{}}
+	out := blank(s)
+	var err error
+	if out.Instances, err = s.instances(ctx); err != nil {
+		return out, err
+	}
 	stream, err := s.JS.Stream(ctx, s.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return out, fmt.Errorf("the stream %s does not exist: start prestage run once, it creates it", s.Stream)
@@ -89,6 +111,19 @@ func Read(ctx context.Context, s Source) (Status, error) {
 	}
 	out.Receipts, err = s.latest(ctx)
 	return out, err
+}
+
+// instances are those that answer, Self among them.
+func (s Source) instances(ctx context.Context) ([]Instance, error) {
+	out, err := Instances(ctx, s.JS.Conn(), s.Cluster)
+	if err != nil || s.Self == nil {
+		return out, err
+	}
+	self := s.Self()
+	if !slices.ContainsFunc(out, func(i Instance) bool { return i.Name == self.Name }) {
+		out = append(out, self)
+	}
+	return out, nil
 }
 
 func readLane(ctx context.Context, stream jetstream.Stream, d Durable) (Lane, error) {
@@ -164,68 +199,6 @@ func (s Source) latest(ctx context.Context) ([]consumer.Receipt, error) {
 		var r consumer.Receipt
 		if json.Unmarshal(m.Data, &r) == nil && r.Cluster == s.Cluster {
 			out = append(out, r)
-		}
-	}
-	return out, nil
-}
-
-// Event is the story of one event: its receipts, the earliest first, and the
-// dead letters of those that have one.
-type Event struct {
-	EventID  string             `json:"event_id"`
-	Receipts []consumer.Receipt `json:"receipts"`
-	Letters  []Letter           `json:"letters"`
-}
-
-// Letter is what is to be known of a dead letter.
-type Letter struct {
-	Letter      string         `json:"letter"` // its subject
-	Reason      outcome.Reason `json:"reason"`
-	Error       string         `json:"error"`
-	Redrives    int            `json:"redrives"`
-	RedrivenSeq uint64         `json:"redriven_seq,omitempty"`
-}
-
-// ReadEvent tells of the event with that id, of any source. One that no replica
-// has had yet has no receipts.
-func ReadEvent(ctx context.Context, s Source, id string) (Event, error) {
-	out := Event{EventID: id, Receipts: []consumer.Receipt{}, Letters: []Letter{}}
-	kv, err := s.JS.KeyValue(ctx, s.Receipts)
-	if err != nil {
-		return out, fmt.Errorf("bucket %s: %w", s.Receipts, err)
-	}
-	err = persist.Watch(ctx, kv, consumer.ReceiptKeys(s.Cluster, id), func(entry jetstream.KeyValueEntry) (bool, error) {
-		if entry == nil {
-			return true, nil
-		}
-		var r consumer.Receipt
-		if err := json.Unmarshal(entry.Value(), &r); err != nil {
-			return false, fmt.Errorf("read receipt %s: %w", entry.Key(), err)
-		}
-		out.Receipts = append(out.Receipts, r)
-		return false, nil
-	})
-	if err != nil {
-		return out, err
-	}
-	letters, err := s.JS.Stream(ctx, dlq.Stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return out, nil
-	}
-	if err != nil {
-		return out, fmt.Errorf("stream %s: %w", dlq.Stream, err)
-	}
-	box := dlq.New(s.JS, letters, s.Cluster)
-	for _, r := range out.Receipts {
-		if r.Outcome != consumer.DeadLettered {
-			continue
-		}
-		subject := dlq.Subject(s.Cluster, r.Stream, r.StreamSeq)
-		if err := box.Each(ctx, []string{subject, subject + ".>"}, func(l dlq.Letter) error {
-			out.Letters = append(out.Letters, Letter{l.Subject, l.Reason, l.Error, l.Mark.Count, l.Mark.Seq})
-			return nil
-		}); err != nil {
-			return out, err
 		}
 	}
 	return out, nil
