@@ -69,7 +69,7 @@ func (s *stage) try(t *testing.T, env []string, stdin string, argv ...string) di
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, installed(t, argv[0]), argv[1:]...)
+	cmd := exec.CommandContext(ctx, s.program(t, argv[0]), argv[1:]...)
 	cmd.Env, cmd.Dir, cmd.Stdin = slices.Concat(s.env, env), s.dir, strings.NewReader(stdin)
 	var stdout, stderr output
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -117,13 +117,21 @@ func example(t *testing.T, id string) string {
 // puts before them.
 var programs = []string{"/usr/local/bin", "/usr/bin", "/bin"}
 
-// installed is the path of a program, or skips the test. One with a slash is of
-// the stage.
+// program is the path of a program as the stage's shell would find it.
+func (s *stage) program(t *testing.T, name string) string {
+	t.Helper()
+	if strings.Contains(name, "/") {
+		return name
+	}
+	if path, err := exec.LookPath(filepath.Join(s.dir, "bin", name)); err == nil {
+		return path
+	}
+	return installed(t, name)
+}
+
+// installed is the path of a program of the system, or skips the test.
 func installed(t *testing.T, program string) string {
 	t.Helper()
-	if strings.Contains(program, "/") {
-		return program
-	}
 	for _, dir := range programs {
 		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
 			return path

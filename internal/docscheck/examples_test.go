@@ -59,11 +59,13 @@ func TestExamplesAreListed(t *testing.T) {
 	for _, e := range listed {
 		unseen[e.ID] = true
 	}
+	ids := map[string]bool{}
 	for _, b := range blocksOf(t) {
-		if !slices.Contains(exampleLangs, b.Lang) {
-			continue
+		if ids[b.ID] {
+			t.Errorf("%s (line %d): there are two headings of this name with blocks below them", b.ID, b.Line)
 		}
-		if !unseen[b.ID] {
+		ids[b.ID] = true
+		if slices.Contains(exampleLangs, b.Lang) && !unseen[b.ID] {
 			t.Errorf(`%s (line %d): list this example in internal/docscheck/examples.txt, as "run ID" with a scenario in integration, or as "read ID reason"`, b.ID, b.Line)
 		}
 		delete(unseen, b.ID)
