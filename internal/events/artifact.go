@@ -21,6 +21,7 @@ type Artifact struct {
 	Ref     string // what points to the version: an alias, a branch, a tag of an image
 
 	TagKey, TagValue string // MLflow's, where a tag of the version is what the event is about
+	Workspace        string // MLflow's, where the server has several; they may use the same names
 
 	URI string // what the registry calls the files' place: models:/, runs:/, wandb-artifact:// and the like
 }

@@ -40,7 +40,7 @@ func decodeMLflow(in *input, ev *Event) error {
 	}
 	ev.Model = data.get("name").label().text()
 	ev.Version = data.get("version").label().text()
-	artifact := Artifact{Registry: MLflow, Name: ev.Model, Version: ev.Version}
+	artifact := Artifact{Registry: MLflow, Name: ev.Model, Version: ev.Version, Workspace: root.get("workspace").text()}
 	switch what := entity + "." + action; {
 	case isMLflowExample(data):
 		leaveOut(ev, "MLflow's test delivery")

@@ -2,8 +2,10 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/outcome"
@@ -17,31 +19,63 @@ type Marks interface {
 
 // MLflow finds versions of models in MLflow's registry.
 type MLflow struct {
-	// Marks are those that count now; nil: DefaultMarks.
-	Marks func() Marks
+	tracking *Tracking
+	marks    func() Marks
+	again    []time.Duration
+}
+
+// NewMLflow asks tracking, nil for no server. Marks are those that count now.
+func NewMLflow(tracking *Tracking, marks func() Marks) *MLflow {
+	return &MLflow{tracking: tracking, marks: marks, again: []time.Duration{300 * time.Millisecond, time.Second, 2 * time.Second}}
 }
 
 // Find asks where the files of a version are. An event about a mark that does not
 // ask for the version is skipped.
-func (m *MLflow) Find(_ context.Context, ev events.Event) (events.Event, error) {
-	if what, serves := m.serves(ev.Artifact); !serves {
+func (m *MLflow) Find(ctx context.Context, ev events.Event) (events.Event, error) {
+	a := ev.Artifact
+	if what, serves := m.serves(a); !serves {
 		ev.Skip, ev.Note = outcome.NotActionable, "MLflow's "+what+" does not say that the version is to be served"
 		return ev, nil
 	}
-	return ev, nowhere(ev.Artifact, "MLflow's event does not tell where its files are, and no tracking server is known")
+	switch {
+	case (a.Name == "" || a.Version == "") && a.URI == "":
+		return ev, nowhere(a, "the event names no version of a model")
+	case m.tracking == nil:
+		return ev, nowhere(a, "the event does not tell where in S3 its files are, and no tracking server is known")
+	}
+	uri, err := m.place(ctx, a)
+	if err != nil {
+		return ev, err
+	}
+	ev.Prefix, err = directory(a, uri)
+	return ev, err
+}
+
+// place asks the server. One that reads from a replica of its database may not
+// know at once what it has just told of by a webhook, so it is asked again for a
+// moment before the event is given up.
+func (m *MLflow) place(ctx context.Context, a events.Artifact) (string, error) {
+	for _, pause := range m.again {
+		uri, err := m.tracking.Place(ctx, a)
+		if !errors.Is(err, errAbsent) {
+			return uri, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", interrupted(ctx)
+		case <-time.After(pause):
+		}
+	}
+	return m.tracking.Place(ctx, a)
 }
 
 // serves says whether what the event is about asks for the version.
 func (m *MLflow) serves(a events.Artifact) (what string, ok bool) {
-	var marks Marks = DefaultMarks{}
-	if m.Marks != nil {
-		marks = m.Marks()
-	}
 	switch {
 	case a.Ref != "":
-		return "alias " + quote(a.Ref), marks.Alias(a.Ref)
+		return "alias " + quote(a.Ref), m.marks().Alias(a.Ref)
 	case a.TagKey != "":
-		return "tag " + quote(a.TagKey) + " = " + quote(a.TagValue), marks.Tag(a.TagKey, a.TagValue)
+		return "tag " + quote(a.TagKey) + " = " + quote(a.TagValue), m.marks().Tag(a.TagKey, a.TagValue)
 	}
 	return "version", true
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/prestage/prestage/internal/events"
-	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
 
@@ -82,35 +81,4 @@ func quote(s string) string {
 		return fmt.Sprintf("%q…", strings.ToValidUTF8(s[:maxQuoted], ""))
 	}
 	return fmt.Sprintf("%q", s)
-}
-
-// directory makes uri, which a registry says to hold the files of a, the prefix
-// that is meant, whether it ends in "/" or not.
-func directory(a events.Artifact, uri string) (object.Ref, error) {
-	refused := func(reason outcome.Reason, err error) (object.Ref, error) {
-		e := nowhere(a, "%w", err)
-		e.Reason = reason
-		return object.Ref{}, e
-	}
-	scheme, _, found := strings.Cut(strings.ToLower(uri), ":")
-	switch {
-	case uri == "":
-		return object.Ref{}, nowhere(a, "no place of its files is known")
-	case !found || (scheme != "s3" && scheme != "cw"):
-		return object.Ref{}, nowhere(a, "its files are at a URI of the scheme %s, which is not in S3", quote(scheme))
-	}
-	ref, err := object.ParseURI(uri)
-	switch {
-	case err != nil:
-		return refused(outcome.UnresolvableSource, err)
-	case ref.Key == "":
-		return refused(outcome.Unsupported, fmt.Errorf("its files are all of the bucket %q, want a prefix", ref.Bucket))
-	}
-	if !ref.IsPrefix() {
-		ref.Key += "/"
-		if err := object.CheckKey(ref.Key); err != nil { // too long now
-			return refused(outcome.UnresolvableSource, err)
-		}
-	}
-	return ref, nil
 }

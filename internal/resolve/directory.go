@@ -1,0 +1,44 @@
+package resolve
+
+import (
+	"strings"
+
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/outcome"
+)
+
+// hintElsewhere is for files that are not where an S3 client finds them. With its
+// defaults a server keeps the place to itself ("mlflow-artifacts:").
+const hintElsewhere = `have the tracking server name places in S3: mlflow server --no-serve-artifacts --default-artifact-root s3://bucket/prefix; or publish a native event with the URI of the version's files: {"uri":"s3://bucket/prefix/"}`
+
+// directory makes uri, which MLflow says to hold the files of a, the prefix that
+// is meant, whether it ends in "/" or not.
+func directory(a events.Artifact, uri string) (object.Ref, error) {
+	refused := func(reason outcome.Reason, format string, args ...any) (object.Ref, error) {
+		e := nowhere(a, format, args...)
+		e.Reason, e.Hint = reason, hintElsewhere
+		return object.Ref{}, e
+	}
+	scheme, _, found := strings.Cut(strings.ToLower(uri), ":")
+	switch {
+	case uri == "":
+		return refused(outcome.UnresolvableSource, "the tracking server does not tell where its files are")
+	case !found || (scheme != "s3" && scheme != "cw"):
+		return refused(outcome.UnresolvableSource, "its files are at a URI of the scheme %s, which is not in S3", quote(scheme))
+	}
+	ref, err := object.ParseURI(uri)
+	switch {
+	case err != nil:
+		return refused(outcome.UnresolvableSource, "%w", err)
+	case ref.Key == "":
+		return refused(outcome.Unsupported, "its files are all of the bucket %q, want a prefix", ref.Bucket)
+	}
+	if !ref.IsPrefix() {
+		ref.Key += "/"
+		if err := object.CheckKey(ref.Key); err != nil { // too long now
+			return refused(outcome.UnresolvableSource, "%w", err)
+		}
+	}
+	return ref, nil
+}
