@@ -20,6 +20,7 @@ import (
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/prestage"
+	"github.com/prestage/prestage/internal/resolve"
 	"github.com/prestage/prestage/internal/status"
 )
 
@@ -34,12 +35,14 @@ type Deps struct {
 
 // App is the daemon.
 type App struct {
-	cfg   Config
-	deps  Deps
-	admin *listener
-	state atomic.Pointer[state]
-	lota  atomic.Pointer[lota] // nil before Run
-	desk  consumer.Desk
+	cfg      Config
+	deps     Deps
+	resolver *resolve.Resolver
+	tracking *resolve.Tracking // that resolver asks, or nil
+	admin    *listener
+	state    atomic.Pointer[state]
+	lota     atomic.Pointer[lota] // nil before Run
+	desk     consumer.Desk
 }
 
 // state is what /readyz looks at.
@@ -59,6 +62,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
 	a := &App{cfg: cfg, deps: deps}
 	a.state.Store(&state{})
 	var err error
+	if a.resolver, a.tracking, err = newResolver(cfg, deps.Log); err != nil {
+		return nil, err
+	}
 	a.admin, err = listenAdmin(ctx, cfg.HTTPAddr, deps.Registry, a.Ready, map[string]http.HandlerFunc{"/api/status": a.serveStatus, "/{$}": a.servePage}, deps.Log)
 	return a, err
 }
@@ -89,6 +95,7 @@ func (a *App) Ready() error {
 // way get PRESTAGE_DRAIN_TIMEOUT. It returns nil after a clean stop.
 func (a *App) Run(ctx context.Context) error {
 	defer a.admin.close(ctx)
+	defer a.tracking.Close()
 	lota, err := newLOTA(a.cfg, a.deps, prestage.NewSharedLimiter(a.cfg.Concurrency))
 	if err != nil {
 		return err
@@ -164,7 +171,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, lota *lota, metrics 
 			Cluster: cfg.Cluster,
 			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(), Desk: &a.desk,
 			Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
-			Resolver: newResolver(), Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
+			Resolver: a.resolver, Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
 		})
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {
 			return err

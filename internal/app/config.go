@@ -57,6 +57,12 @@ type Config struct {
 	GatewayHarborSecretsFile      string   `env:"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE" doc:"file with more of them"`
 	GatewayInsecure               bool     `env:"PRESTAGE_GATEWAY_INSECURE" envDefault:"false" doc:"opens the gateway's routes that have no secret; otherwise they answer 401"`
 
+	MLflowTrackingURI       string `env:"MLFLOW_TRACKING_URI" doc:"the MLflow tracking server that is asked where in S3 the files of a model version are; it alone is called, without a proxy"`
+	MLflowTrackingToken     Secret `env:"MLFLOW_TRACKING_TOKEN" doc:"bearer token for it"`
+	MLflowTrackingTokenFile string `env:"MLFLOW_TRACKING_TOKEN_FILE" doc:"file with the token, read again when it changes; it goes before the one above"`
+	MLflowTrackingUsername  string `env:"MLFLOW_TRACKING_USERNAME" doc:"user name for it, with MLFLOW_TRACKING_PASSWORD; these go before a token, as in MLflow's own clients"`
+	MLflowTrackingPassword  Secret `env:"MLFLOW_TRACKING_PASSWORD" doc:"password for it"`
+
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat string     `env:"LOG_FORMAT" doc:"text or json; text on a terminal, else json"`
 }

@@ -310,8 +310,11 @@ var contract = []struct{ name, value string }{
 	{"PRESTAGE_GATEWAY_HARBOR_SECRETS", "hush"},
 	{"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE", "config.go"},
 	{"PRESTAGE_GATEWAY_INSECURE", "true"},
-	{"MLFLOW_TRACKING_URI", "http://u:hush@a"},
+	{"MLFLOW_TRACKING_URI", "http://mlflow:5000"},
 	{"MLFLOW_TRACKING_TOKEN", "hush"},
+	{"MLFLOW_TRACKING_TOKEN_FILE", "config.go"},
+	{"MLFLOW_TRACKING_USERNAME", "u"},
+	{"MLFLOW_TRACKING_PASSWORD", "hush"},
 	{"PRESTAGE_RULES", "rules.yaml"},
 	{"LOG_LEVEL", "warn"},
 	{"LOG_FORMAT", "text"},
@@ -395,7 +398,7 @@ func TestNotYet(t *testing.T) {
 
 func TestSecretStaysSecret(t *testing.T) {
 	t.Parallel()
-	c := parse(t, "NATS_USER=u", "NATS_PASSWORD=hush", "NATS_TOKEN=hush", "PRESTAGE_GATEWAY_TOKENS=hush,hush")
+	c := parse(t, "NATS_USER=u", "NATS_PASSWORD=hush", "NATS_TOKEN=hush", "PRESTAGE_GATEWAY_TOKENS=hush,hush", "MLFLOW_TRACKING_TOKEN=hush", "MLFLOW_TRACKING_PASSWORD=hush")
 	if c.NATSPassword != "hush" || c.NATSToken != "hush" || len(c.GatewayTokens) != 2 {
 		t.Fatal("the secrets are not read")
 	}

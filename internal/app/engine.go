@@ -31,7 +31,11 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Resolver: newResolver(), Up: l.endpoint.Up, Head: l.store.Head, endpoint: l.endpoint}
+	resolver, tracking, err := newResolver(cfg, deps.Log)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{Resolver: resolver, Up: l.endpoint.Up, Head: l.store.Head, endpoint: l.endpoint}
 	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}
@@ -39,7 +43,7 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if e.Warmer, err = l.warmer(cfg, ledger, deps.Log, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
-	e.stop = []func(){l.watch(ctx), l.close}
+	e.stop = []func(){l.watch(ctx), l.close, tracking.Close}
 	return e, nil
 }
 

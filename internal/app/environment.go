@@ -34,7 +34,7 @@ var later = []string{"PRESTAGE_RULES"}
 
 // shared are settings of later versions that are not prestage's own: platforms
 // give them to every program.
-var shared = []string{"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+var shared = []string{"OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 // NotYet refuses those of the settings only (none: all) that this version does
 // not have, if environ has them: rules that are not understood would let fills

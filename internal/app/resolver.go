@@ -1,13 +1,63 @@
 package app
 
 import (
+	"context"
+	"encoding/base64"
+	"log/slog"
+	"net/url"
+	"strings"
+
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/gateway"
 	"github.com/prestage/prestage/internal/resolve"
 )
 
-// newResolver is what finds the artifacts of registries in S3.
-func newResolver() *resolve.Resolver {
+// newResolver is what finds the artifacts of registries in S3. Tracking, nil where
+// none is configured, is the tracking server that it asks; it must be closed. An
+// error is a *SettingError.
+func newResolver(cfg Config, log *slog.Logger) (r *resolve.Resolver, tracking *resolve.Tracking, err error) {
+	if tracking, err = cfg.Tracking(log); err != nil {
+		return nil, nil, err
+	}
+	marks := func() resolve.Marks { return resolve.DefaultMarks{} }
 	return resolve.New(map[events.Registry]resolve.Finder{
-		events.MLflow: resolve.NewMLflow(nil, func() resolve.Marks { return resolve.DefaultMarks{} }),
-	})
+		events.MLflow: resolve.NewMLflow(tracking, marks),
+	}), tracking, nil
+}
+
+// Tracking is a client of the MLflow tracking server that c names, nil where it
+// names none. It must be closed. An error is a *SettingError.
+//
+// These settings are checked by who uses them, not by Validate: platforms give
+// MLFLOW_TRACKING_URI to every program, and what it means to others, a database
+// say, must not keep a training job from publishing an event.
+func (c *Config) Tracking(log *slog.Logger) (*resolve.Tracking, error) {
+	if c.MLflowTrackingURI == "" {
+		return nil, nil
+	}
+	shown, _, _ := strings.Cut(masked(c.MLflowTrackingURI), "?")
+	u, err := url.Parse(c.MLflowTrackingURI)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || !validPort(u.Port()) || u.RawQuery != "" || u.Fragment != "" {
+		return nil, &SettingError{"MLFLOW_TRACKING_URI", shown, "want the http:// or https:// address of a tracking server, with the path below which it is, if any"}
+	}
+	if u.User != nil {
+		return nil, &SettingError{"MLFLOW_TRACKING_URI", shown, "want no credentials in it; set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"}
+	}
+	tokens, err := gateway.NewKeyring(reveal([]Secret{c.MLflowTrackingToken}), c.MLflowTrackingTokenFile, log)
+	if err != nil {
+		return nil, &SettingError{"MLFLOW_TRACKING_TOKEN_FILE", c.MLflowTrackingTokenFile, "want the path of a readable file of at most 64 KiB"}
+	}
+	basic := ""
+	if c.MLflowTrackingUsername != "" {
+		basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(c.MLflowTrackingUsername+":"+string(c.MLflowTrackingPassword)))
+	}
+	return resolve.NewTracking(u, func(ctx context.Context) string {
+		if basic != "" {
+			return basic
+		}
+		if all := tokens.Secrets(ctx); len(all) > 0 {
+			return "Bearer " + all[0]
+		}
+		return ""
+	}), nil
 }

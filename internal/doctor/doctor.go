@@ -66,6 +66,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.region()
 	d.credentials(ctx)
 	d.lota(ctx)
+	d.tracking(ctx)
 }
 
 func (d *doctor) topic(format string, args ...any) *topic {

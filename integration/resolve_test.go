@@ -1,0 +1,151 @@
+package integration_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// registry is a tracking server of MLflow's shape, which can be taken away.
+type registry struct {
+	*httptest.Server
+
+	mu     sync.Mutex
+	status int // 0: it answers
+	asked  int
+	auth   string
+}
+
+// registryBase is the path below which it is.
+const registryBase = "/ml"
+
+// newRegistry knows some places by what is asked for, "/model-versions/…?…".
+func newRegistry(t *testing.T, answers map[string]string) *registry {
+	t.Helper()
+	r := &registry{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.asked++
+		r.auth = req.Header.Get("Authorization")
+		body, known := answers[strings.TrimPrefix(req.URL.RequestURI(), registryBase+"/api/2.0/mlflow")]
+		switch {
+		case r.status != 0:
+			w.WriteHeader(r.status)
+		case !known:
+			w.WriteHeader(http.StatusNotFound)
+			body = `{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "not found"}`
+		}
+		if r.status == 0 {
+			_, _ = w.Write([]byte(body))
+		}
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+// set has every question answered with status, 0: as it should be.
+func (r *registry) set(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status = status
+}
+
+func (r *registry) questions() (n int, auth string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked, r.auth
+}
+
+func (r *registry) settings() []string {
+	return []string{"MLFLOW_TRACKING_URI=" + r.URL + registryBase, "MLFLOW_TRACKING_TOKEN=" + mark + "-registry"}
+}
+
+// TestRegistryNamesThePlace: hooks that name no object in S3 end warm where the
+// tracking server says the files are, and as dead letters where it knows none.
+func TestRegistryNamesThePlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("1/models/m-7c1e/artifacts/model.safetensors", "llama/v4/model.safetensors")
+	r := newRegistry(t, map[string]string{
+		"/model-versions/get-download-uri?name=llama&version=3":   `{"artifact_uri": "models:/m-7c1e"}`,
+		"/logged-models/m-7c1e":                                   `{"model": {"info": {"model_id": "m-7c1e", "artifact_uri": "s3://ckpt/1/models/m-7c1e/artifacts"}}}`,
+		"/model-versions/get-download-uri?name=llama&version=4":   `{"artifact_uri": "s3://ckpt/llama/v4"}`,
+		"/model-versions/get-download-uri?name=proxied&version=1": `{"artifact_uri": "mlflow-artifacts:/1/models/m-0/artifacts"}`,
+		"/model-versions/get-download-uri?name=foreign&version=1": `{"artifact_uri": "s3://not-ours/llama"}`,
+		"/model-versions/get-download-uri?name=hush&version=1":    `{"artifact_uri": "s3://key:` + mark + `@ckpt/x"}`,
+	})
+	addr := w.gateway(t, raceBuild).gatewayAddr()
+	p := w.run(t, append(r.settings(), "PRESTAGE_BUCKETS=ckpt")...)
+
+	version := func(name, version, source string) string {
+		return `{"entity":"model_version","action":"created","data":{"name":"` + name + `","version":"` + version + `","source":"` + source + `"}}`
+	}
+	alias := func(alias string) string {
+		return `{"entity":"model_version_alias","action":"created","data":{"name":"llama","version":"4","alias":"` + alias + `"}}`
+	}
+	for _, tt := range []struct{ name, body, outcome, reason, text string }{
+		{"a version of a logged model", version("llama", "3", "models:/m-7c1e"), "warm", "", ""},
+		{"an alias", alias("champion"), "warm", "", ""},
+		{"another alias", alias("challenger"), "skipped", "not_actionable", ""},
+		{"a version kept from clients", version("proxied", "1", "mlflow-artifacts:/1/x"), "dead_lettered", "unresolvable_source", "--default-artifact-root"},
+		{"a version that was deleted", version("gone", "1", "runs:/0a1b/model"), "dead_lettered", "unresolvable_source", "RESOURCE_DOES_NOT_EXIST"},
+		{"a version in another's bucket", version("foreign", "1", "models:/m-1"), "dead_lettered", "bucket_not_allowed", "not-ours"},
+		{"a version with credentials", version("hush", "1", "models:/m-1"), "dead_lettered", "unresolvable_source", "credentials"},
+	} {
+		a := takes(t, addr, mlflowPost(tt.name, gatewaySecret, time.Now(), tt.body))
+		got := w.ends(t, a.sent(), tt.outcome)
+		if got.Reason != tt.reason || !strings.Contains(got.Error, tt.text) {
+			t.Errorf("%s: %q, %q", tt.name, got.Reason, got.Error)
+		}
+	}
+	w.lota.mustHaveAsked(t, once("1/models/m-7c1e/artifacts/model.safetensors", "llama/v4/model.safetensors"))
+	if _, auth := r.questions(); auth != "Bearer "+mark+"-registry" {
+		t.Errorf("asked with %q", auth)
+	}
+	p.stop(t)
+	if text := p.stdout.String() + p.stderr.String(); strings.Contains(text, mark) {
+		t.Error("the program tells a secret")
+	}
+}
+
+// TestRegistryIsDown: events that need the tracking server wait for it, use up no
+// attempt, and leave others alone.
+func TestRegistryIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("llama/v3/model.safetensors", "plain.ckpt")
+	r := newRegistry(t, map[string]string{
+		"/model-versions/get-download-uri?name=llama&version=3": `{"artifact_uri": "s3://ckpt/llama/v3"}`,
+	})
+	r.set(http.StatusServiceUnavailable)
+	addr := w.gateway(t, raceBuild).gatewayAddr()
+	w.run(t, append(r.settings(), "PRESTAGE_MAX_ATTEMPTS=1", "PRESTAGE_GIVE_UP_AFTER=0s")...)
+
+	const alias = `{"entity":"model_version_alias","action":"created","data":{"name":"llama","version":"3","alias":"champion"}}`
+	a := takes(t, addr, mlflowPost("delivery-1", gatewaySecret, time.Now(), alias))
+	waiting := w.until(t, a.sent(), "pending", func(r receipt) bool { return r.Outcome == "pending" })
+	if waiting.Attempts != 0 || !strings.Contains(waiting.Error, "HTTP 503") || !strings.Contains(waiting.Error, "MLFLOW_TRACKING_URI") {
+		t.Errorf("the receipt of an event that waits: %+v", waiting)
+	}
+	plain := takes(t, addr, post("/v1/events", `{"uri":"s3://ckpt/plain.ckpt"}`, bearerLine, "Content-Type: application/json"))
+	w.ends(t, plain.sent(), "warm")
+	asked, _ := r.questions()
+	eventually(t, "it is asked again", func() error {
+		if n, _ := r.questions(); n <= asked {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+
+	r.set(0)
+	if done := w.ends(t, a.sent(), "warm"); done.Attempts != 1 {
+		t.Errorf("%d attempts, want the one that succeeded", done.Attempts)
+	}
+	w.settled(t)
+	w.lota.mustHaveAsked(t, once("llama/v3/model.safetensors", "plain.ckpt"))
+}
