@@ -15,6 +15,7 @@ import (
 
 	"github.com/prestage/prestage/internal/docscheck"
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/lotasim"
 )
 
 // stage is where a document's examples run: a world with the daemon and the
@@ -29,7 +30,13 @@ type stage struct {
 
 func newStage(t *testing.T, settings ...string) *stage {
 	t.Helper()
-	s := &stage{world: newWorld(t, nil), dir: t.TempDir()}
+	return newStageWith(t, nil, settings...)
+}
+
+// newStageWith is newStage with another LOTA.
+func newStageWith(t *testing.T, change func(*lotasim.Options), settings ...string) *stage {
+	t.Helper()
+	s := &stage{world: newWorld(t, change), dir: t.TempDir()}
 	s.daemon = s.run(t, settings...)
 	s.gateway = "http://" + s.world.gateway(t, raceBuild, settings...).gatewayAddr()
 	bin := filepath.Join(s.dir, "bin")
