@@ -2,12 +2,15 @@ package integration_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // registry is a tracking server of MLflow's shape, which can be taken away.
@@ -148,4 +151,74 @@ func TestRegistryIsDown(t *testing.T) {
 	}
 	w.settled(t)
 	w.lota.mustHaveAsked(t, once("llama/v3/model.safetensors", "plain.ckpt"))
+}
+
+// TestReconcileRegistry pages through a registry of which one version had an
+// event.
+func TestReconcileRegistry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("llama/v3/model.safetensors", "1/models/m-7c1e/artifacts/a.safetensors", "1/models/m-7c1e/artifacts/b.safetensors", "old/v1/model.safetensors")
+	const search = "/model-versions/search?max_results=100"
+	r := newRegistry(t, map[string]string{
+		search: `{"model_versions": [
+			{"name": "llama", "version": "4", "source": "models:/m-7c1e", "status": "READY", "aliases": ["champion"]},
+			{"name": "llama", "version": "3", "source": "s3://ckpt/llama/v3", "status": "READY"},
+			{"name": "late", "version": "1", "source": "s3://ckpt/late", "status": "PENDING_REGISTRATION"}], "next_page_token": "more"}`,
+		search + "&page_token=more": `{"model_versions": [
+			{"name": "proxied", "version": "1", "source": "mlflow-artifacts:/1/x", "status": "READY", "tags": [{"key": "stage", "value": "production"}]},
+			{"name": "old", "version": "1", "source": "s3://ckpt/old/v1", "status": "READY"}]}`,
+		"/model-versions/get-download-uri?name=llama&version=4":   `{"artifact_uri": "s3://ckpt/1/models/m-7c1e/artifacts"}`,
+		"/model-versions/get-download-uri?name=proxied&version=1": `{"artifact_uri": "mlflow-artifacts:/1/x"}`,
+	})
+	w.run(t, append(r.settings(), "PRESTAGE_BUCKETS="+bucket)...)
+	w.ends(t, w.checkpoint(t, "told", map[string]any{"uri": uri("llama/v3/"), "complete": true}), "warm")
+	pass := func(want map[string]int, args ...string) reconciled {
+		t.Helper()
+		got := read(t, launch(t, raceBuild, w.environ(t, r.settings()...), append([]string{"reconcile", "--output=json"}, args...)...))
+		if diff := cmp.Diff(want, got.summary.Objects); diff != "" || got.code != 0 {
+			t.Errorf("%q: exit code %d, objects by state (-want +got):\n%s%s", args, got.code, diff, got.stderr)
+		}
+		return got
+	}
+
+	dry := pass(map[string]int{"missing": 3, "warm": 1, "unresolved": 1}, "--mlflow=all", "--dry-run")
+	if dry.summary.Cost == nil || *dry.summary.Cost <= 0 {
+		t.Errorf("a dry run's summary: %+v", dry.summary)
+	}
+	w.lota.mustHaveAsked(t, once("llama/v3/model.safetensors"))
+
+	// What is marked, then all, one event at a time: a pass goes on where the one
+	// before stopped.
+	w.warms(t, pass(map[string]int{"published": 1}, "--mlflow=marked", "--max-events=1"))
+	marked := pass(map[string]int{"published": 1, "warm": 1, "unresolved": 1}, "--mlflow=marked")
+	w.warms(t, marked)
+	events, err := w.js.Stream(t.Context(), "EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := events.GetMsg(t.Context(), w.lastSequence(t))
+	if err != nil || m.Subject != "events.model.published.reconcile" || !strings.Contains(string(m.Data), `"model":"llama","version":"4"`) {
+		t.Errorf("the event %+v, %v", m, err)
+	}
+	w.warms(t, pass(map[string]int{"published": 1, "warm": 3, "unresolved": 1}, "--mlflow=all"))
+	pass(map[string]int{"warm": 4, "unresolved": 1}, "--mlflow=all")
+	w.lota.mustHaveAsked(t, once("llama/v3/model.safetensors", "1/models/m-7c1e/artifacts/a.safetensors",
+		"1/models/m-7c1e/artifacts/b.safetensors", "old/v1/model.safetensors"))
+
+	// What was filled before now is filled once more.
+	since := time.Now()
+	eventually(t, "a second has passed", func() error {
+		if d := time.Since(since); d < time.Second {
+			return fmt.Errorf("only %s", d)
+		}
+		return nil
+	})
+	w.warms(t, pass(map[string]int{"published": 4, "unresolved": 1}, "--mlflow=all", "--older-than=1s"))
+
+	r.set(http.StatusServiceUnavailable)
+	got := launch(t, raceBuild, w.environ(t, r.settings()...), "reconcile", "--mlflow=all")
+	if code := got.wait(t); code != 1 || !strings.Contains(got.stderr.String(), "HTTP 503") {
+		t.Errorf("a server that is down: exit code %d, %s", code, got.stderr.String())
+	}
 }

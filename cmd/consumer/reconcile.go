@@ -13,6 +13,7 @@ import (
 
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/publish"
 	"github.com/prestage/prestage/internal/reconcile"
@@ -22,6 +23,7 @@ import (
 type reconcileCmd struct {
 	URIs      []string      `arg:"" optional:"" name:"uri" help:"s3://bucket/prefix/ with the slash, or s3://bucket/key."`
 	FromList  string        `placeholder:"FILE" help:"A file with a URI a line, besides those named; - is standard input."`
+	MLflow    string        `name:"mlflow" enum:"none,marked,all" default:"none" help:"Also the model versions of MLFLOW_TRACKING_URI's registry: marked are those with an alias or a tag that asks for them to be served. Events then go by the model lane, whatever --kind says."`
 	Kind      string        `enum:"checkpoint,model" default:"checkpoint" help:"checkpoint or model: by which lane the events go."`
 	Subject   string        `help:"Subject; by default the lane's first one, with reconcile below it."`
 	OlderThan time.Duration `help:"Warm again what was filled longer ago than this, such as 12h; sets rewarm_before."`
@@ -37,6 +39,9 @@ func (c reconcileCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
+	if c.MLflow != noRegistry {
+		c.Kind = "model"
+	}
 	list, subject, err := c.check(w, cfg)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("reconcile: %w", err)}
@@ -44,12 +49,15 @@ func (c reconcileCmd) Run(ctx context.Context, w world) error {
 	defer list.close()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	pass, closeIt, err := c.pass(ctx, w, cfg, subject)
+	pass, engine, closeIt, err := c.pass(ctx, w, cfg, subject)
 	if err != nil {
 		return err
 	}
 	defer closeIt()
 	err = list.each(func(req prestage.Request) (bool, error) { return pass.Target(ctx, req) }, pass.Fail)
+	if err == nil && !pass.Report().Stopped && c.MLflow != noRegistry {
+		err = c.registry(ctx, pass, engine)
+	}
 	report := pass.Report()
 	if printed := c.summary(w, report); err == nil {
 		err = printed
@@ -65,6 +73,30 @@ func (c reconcileCmd) Run(ctx context.Context, w world) error {
 		return fmt.Errorf("reconcile: %d objects or targets could not be looked at", failed)
 	}
 	return nil
+}
+
+// noRegistry is the value of --mlflow with which no registry is looked at.
+const noRegistry = "none"
+
+// errStopped ends the registry's pages: the pass has published enough.
+var errStopped = errors.New("stopped")
+
+// registry looks at what MLflow's registry has.
+func (c reconcileCmd) registry(ctx context.Context, pass *reconcile.Pass, engine *app.Engine) error {
+	err := engine.MLflow.Versions(ctx, c.MLflow == "marked", func(a events.Artifact) error {
+		more, err := pass.Version(ctx, engine.Resolver, a)
+		if err == nil && !more {
+			return errStopped
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, errStopped):
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // check is what can be said before anything is asked.
@@ -90,15 +122,25 @@ func (c reconcileCmd) check(w world, cfg app.Config) (*uriList, string, error) {
 	if err := checkSubject(subject); err != nil {
 		return nil, "", err
 	}
+	if c.MLflow != noRegistry {
+		if cfg.MLflowTrackingURI == "" {
+			return nil, "", errors.New("--mlflow: set MLFLOW_TRACKING_URI")
+		}
+		if _, err := cfg.Tracking(w.quietLogger()); err != nil {
+			return nil, "", err
+		}
+	} else if len(c.URIs) == 0 && c.FromList == "" {
+		return nil, "", errors.New("name URIs, or a file of them with --from-list, or --mlflow")
+	}
 	list, err := newURIList(c.URIs, c.FromList, w.stdin)
 	return list, subject, err
 }
 
 // pass connects the pass with the store and NATS.
-func (c reconcileCmd) pass(ctx context.Context, w world, cfg app.Config, subject string) (p *reconcile.Pass, closeIt func(), err error) {
+func (c reconcileCmd) pass(ctx context.Context, w world, cfg app.Config, subject string) (p *reconcile.Pass, engine *app.Engine, closeIt func(), err error) {
 	_, js, closeNATS, err := w.jetStream()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -109,17 +151,16 @@ func (c reconcileCmd) pass(ctx context.Context, w world, cfg app.Config, subject
 	defer cancel()
 	events, err := js.Stream(setUp, cfg.Stream)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reconcile: stream %s: %w; start prestage run once, it creates it", cfg.Stream, err)
+		return nil, nil, nil, fmt.Errorf("reconcile: stream %s: %w; start prestage run once, it creates it", cfg.Stream, err)
 	}
 	var buckets [2]jetstream.KeyValue
 	for n, name := range []string{app.ObjectsBucket, app.ReceiptsBucket} {
 		if buckets[n], err = js.KeyValue(setUp, name); err != nil {
-			return nil, nil, fmt.Errorf("reconcile: bucket %s: %w; start prestage run once, it creates it", name, err)
+			return nil, nil, nil, fmt.Errorf("reconcile: bucket %s: %w; start prestage run once, it creates it", name, err)
 		}
 	}
-	engine, err := w.engine(ctx, cfg, dedupe.NewMemory())
-	if err != nil {
-		return nil, nil, err
+	if engine, err = w.engine(ctx, cfg, dedupe.NewMemory()); err != nil {
+		return nil, nil, nil, err
 	}
 	kind := publish.CheckpointWritten
 	if c.Kind == "model" {
@@ -131,7 +172,7 @@ func (c reconcileCmd) pass(ctx context.Context, w world, cfg app.Config, subject
 		Stream:  &reconcile.JetStream{JS: js, Events: events, Receipts: buckets[1], Cluster: cfg.Cluster, Subject: subject},
 		Type:    kind, TTL: cfg.DedupeTTL, OlderThan: c.OlderThan, MaxEvents: c.MaxEvents, DryRun: c.DryRun,
 		Tell: func(f reconcile.Finding) error { return c.tell(w.stdout, f) },
-	}), func() { engine.Close(); closeNATS() }, nil
+	}), engine, func() { engine.Close(); closeNATS() }, nil
 }
 
 // tell prints one finding.
@@ -182,7 +223,7 @@ func (c reconcileCmd) summary(w world, r reconcile.Report) error {
 	var parts []string
 	for _, s := range []reconcile.State{
 		reconcile.Missing, reconcile.Published, reconcile.InStream, reconcile.Pending, reconcile.Warm, reconcile.Skipped,
-		reconcile.DeadLettered, reconcile.Incomplete, reconcile.Failed,
+		reconcile.DeadLettered, reconcile.Incomplete, reconcile.Unresolved, reconcile.Failed,
 	} {
 		if n := r.Objects[s]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, s))

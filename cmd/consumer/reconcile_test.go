@@ -24,6 +24,9 @@ func TestReconcileUsage(t *testing.T) {
 		want    string
 	}{
 		{nil, nil, "name URIs"},
+		{[]string{"--mlflow=some"}, nil, "--mlflow"},
+		{[]string{"--mlflow=all"}, nil, "set MLFLOW_TRACKING_URI"},
+		{[]string{"--mlflow=all"}, []string{"MLFLOW_TRACKING_URI=databricks"}, "MLFLOW_TRACKING_URI"},
 		{[]string{"s3://ckpt/"}, nil, "whole bucket"},
 		{[]string{"/tmp/x"}, nil, "not an object URI"},
 		{[]string{"s3://id:hush@ckpt/a"}, nil, "credentials"},

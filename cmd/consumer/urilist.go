@@ -37,9 +37,6 @@ func newURIList(uris []string, file string, stdin io.Reader) (*uriList, error) {
 	}
 	switch file {
 	case "":
-		if len(l.named) == 0 {
-			return nil, errors.New("name URIs, or a file of them with --from-list")
-		}
 	case "-":
 		l.name, l.lines = "standard input", stdin
 	default:

@@ -38,7 +38,7 @@ type App struct {
 	cfg      Config
 	deps     Deps
 	resolver *resolve.Resolver
-	tracking *resolve.Tracking // that resolver asks, or nil
+	mlflow   *resolve.MLflow // which resolver asks
 	admin    *listener
 	state    atomic.Pointer[state]
 	lota     atomic.Pointer[lota] // nil before Run
@@ -62,7 +62,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
 	a := &App{cfg: cfg, deps: deps}
 	a.state.Store(&state{})
 	var err error
-	if a.resolver, a.tracking, err = newResolver(cfg, deps.Log); err != nil {
+	if a.resolver, a.mlflow, err = newResolver(cfg, deps.Log); err != nil {
 		return nil, err
 	}
 	a.admin, err = listenAdmin(ctx, cfg.HTTPAddr, deps.Registry, a.Ready, map[string]http.HandlerFunc{"/api/status": a.serveStatus, "/{$}": a.servePage}, deps.Log)
@@ -95,7 +95,7 @@ func (a *App) Ready() error {
 // way get PRESTAGE_DRAIN_TIMEOUT. It returns nil after a clean stop.
 func (a *App) Run(ctx context.Context) error {
 	defer a.admin.close(ctx)
-	defer a.tracking.Close()
+	defer a.mlflow.Close()
 	lota, err := newLOTA(a.cfg, a.deps, prestage.NewSharedLimiter(a.cfg.Concurrency))
 	if err != nil {
 		return err

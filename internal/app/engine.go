@@ -14,6 +14,7 @@ import (
 // the same plans, limits, retries and fills.
 type Engine struct {
 	Resolver *resolve.Resolver
+	MLflow   *resolve.MLflow // which Resolver asks
 	Planner  *prestage.Planner
 	Warmer   *prestage.Warmer
 	// Up says whether LOTA can be reached; while it cannot, work waits.
@@ -31,11 +32,11 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if err != nil {
 		return nil, err
 	}
-	resolver, tracking, err := newResolver(cfg, deps.Log)
+	resolver, mlflow, err := newResolver(cfg, deps.Log)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Resolver: resolver, Up: l.endpoint.Up, Head: l.store.Head, endpoint: l.endpoint}
+	e := &Engine{Resolver: resolver, MLflow: mlflow, Up: l.endpoint.Up, Head: l.store.Head, endpoint: l.endpoint}
 	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}
@@ -43,7 +44,7 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if e.Warmer, err = l.warmer(cfg, ledger, deps.Log, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
-	e.stop = []func(){l.watch(ctx), l.close, tracking.Close}
+	e.stop = []func(){l.watch(ctx), l.close, mlflow.Close}
 	return e, nil
 }
 

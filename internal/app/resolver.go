@@ -12,17 +12,15 @@ import (
 	"github.com/prestage/prestage/internal/resolve"
 )
 
-// newResolver is what finds the artifacts of registries in S3. Tracking, nil where
-// none is configured, is the tracking server that it asks; it must be closed. An
-// error is a *SettingError.
-func newResolver(cfg Config, log *slog.Logger) (r *resolve.Resolver, tracking *resolve.Tracking, err error) {
-	if tracking, err = cfg.Tracking(log); err != nil {
+// newResolver is what finds the artifacts of registries in S3, among them MLflow's,
+// which must be closed. An error is a *SettingError.
+func newResolver(cfg Config, log *slog.Logger) (*resolve.Resolver, *resolve.MLflow, error) {
+	tracking, err := cfg.Tracking(log)
+	if err != nil {
 		return nil, nil, err
 	}
-	marks := func() resolve.Marks { return resolve.DefaultMarks{} }
-	return resolve.New(map[events.Registry]resolve.Finder{
-		events.MLflow: resolve.NewMLflow(tracking, marks),
-	}), tracking, nil
+	mlflow := resolve.NewMLflow(tracking, func() resolve.Marks { return resolve.DefaultMarks{} })
+	return resolve.New(map[events.Registry]resolve.Finder{events.MLflow: mlflow}), mlflow, nil
 }
 
 // Tracking is a client of the MLflow tracking server that c names, nil where it

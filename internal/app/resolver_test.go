@@ -70,11 +70,11 @@ func TestTrackingCredentials(t *testing.T) {
 		"Basic dTpw":         {"MLFLOW_TRACKING_TOKEN=t", "MLFLOW_TRACKING_USERNAME=u", "MLFLOW_TRACKING_PASSWORD=p"},
 	} {
 		c := parse(t, append(environ, "MLFLOW_TRACKING_URI="+s.URL)...)
-		r, tracking, err := newResolver(c, slog.New(slog.DiscardHandler))
+		r, mlflow, err := newResolver(c, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer tracking.Close()
+		defer mlflow.Close()
 		ev, err := r.Resolve(context.WithoutCancel(t.Context()), events.Event{Artifact: events.Artifact{Registry: events.MLflow, Name: "llama", Version: "3"}})
 		if err != nil || ev.Prefix.String() != "s3://models/llama/3/" || got != want {
 			t.Errorf("%q: %+v, %v, sent %q", environ, ev, err, got)

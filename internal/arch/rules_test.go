@@ -14,7 +14,7 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/reconcile", "internal/consumer", "internal/status", "internal/dlq", "internal/prestage", "internal/dedupe",
+		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/reconcile", "internal/consumer", "internal/events", "internal/status", "internal/dlq", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
@@ -44,7 +44,7 @@ var arrows = map[string][]string{
 	"internal/gateway": {"internal/publish", "internal/consumer", "internal/events", "internal/outcome", "internal/failpoint"},
 	"internal/publish": {"internal/events"},
 	"internal/reconcile": {
-		"internal/publish", "internal/consumer", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",
+		"internal/publish", "internal/consumer", "internal/events", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",
 	},
 
 	// The program, from the loop down to the values.

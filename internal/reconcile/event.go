@@ -21,7 +21,8 @@ func (p *Pass) event(i prestage.Item, record dedupe.Entry) publish.Event {
 		Data: publish.Data{
 			Bucket: i.Bucket,
 			// A size of 0 is not told: it is unknown.
-			Objects:      []publish.Object{{Key: i.Key, Size: max(i.Size, 0), ETag: i.ETag}},
+			Objects: []publish.Object{{Key: i.Key, Size: max(i.Size, 0), ETag: i.ETag}},
+			Model:   p.model, Version: p.version,
 			RewarmBefore: p.rewarmBefore,
 		},
 	}

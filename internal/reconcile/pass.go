@@ -64,6 +64,8 @@ type Pass struct {
 	report       Report
 	sent         int64
 	waiting      []prestage.Item // at most atOnce
+
+	model, version string // in a registry, of the target
 }
 
 // New begins a pass.
@@ -126,8 +128,11 @@ func (p *Pass) Fail(what, why string) error {
 
 func (p *Pass) problem(e *outcome.Error, newest time.Time) error {
 	f := Finding{URI: e.Ref.String(), State: Failed, Size: object.UnknownSize, Reason: e.Reason, Why: e.Error()}
-	if e.Reason == outcome.Incomplete {
+	switch {
+	case e.Reason == outcome.Incomplete:
 		f.State, f.Newest = Incomplete, newest
+	case p.model != "" && (e.Reason == outcome.NotFound || e.Reason == outcome.BucketNotAllowed):
+		f.State = Unresolved
 	}
 	return p.tell(f)
 }

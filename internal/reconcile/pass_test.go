@@ -31,6 +31,7 @@ var (
 
 // fakes are everything that a pass talks to.
 type fakes struct {
+	asked    prestage.Request
 	items    []prestage.Item
 	problems []*outcome.Error
 	walkErr  error
@@ -44,7 +45,8 @@ type fakes struct {
 	sendErr error
 }
 
-func (f *fakes) Walk(_ context.Context, _ prestage.Request, yield func(prestage.Item) error) (prestage.Summary, error) {
+func (f *fakes) Walk(_ context.Context, req prestage.Request, yield func(prestage.Item) error) (prestage.Summary, error) {
+	f.asked = req
 	for _, i := range f.items {
 		if err := yield(i); err != nil {
 			return prestage.Summary{}, err

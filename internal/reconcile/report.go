@@ -20,6 +20,7 @@ const (
 	Pending      State = "pending"       // the event of an earlier pass waits for another attempt
 	DeadLettered State = "dead_lettered" // so the event of an earlier pass ended, for this same version
 	Incomplete   State = "incomplete"    // of a checkpoint or model: less is there than its index names
+	Unresolved   State = "unresolved"    // of a version in a registry: its files are nowhere in the buckets that are allowed
 	Failed       State = "failed"        // it could not be looked at, or no event can name it
 )
 

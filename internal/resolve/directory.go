@@ -20,11 +20,11 @@ func directory(a events.Artifact, uri string) (object.Ref, error) {
 		e.Reason, e.Hint = reason, hintElsewhere
 		return object.Ref{}, e
 	}
-	scheme, _, found := strings.Cut(strings.ToLower(uri), ":")
 	switch {
 	case uri == "":
 		return refused(outcome.UnresolvableSource, "the tracking server does not tell where its files are")
-	case !found || (scheme != "s3" && scheme != "cw"):
+	case !inS3(uri):
+		scheme, _, _ := strings.Cut(uri, ":")
 		return refused(outcome.UnresolvableSource, "its files are at a URI of the scheme %s, which is not in S3", quote(scheme))
 	}
 	ref, err := object.ParseURI(uri)
@@ -41,4 +41,10 @@ func directory(a events.Artifact, uri string) (object.Ref, error) {
 		}
 	}
 	return ref, nil
+}
+
+// inS3 says that uri has a scheme of S3's.
+func inS3(uri string) bool {
+	scheme, _, found := strings.Cut(strings.ToLower(uri), ":")
+	return found && (scheme == "s3" || scheme == "cw")
 }

@@ -29,6 +29,28 @@ func NewMLflow(tracking *Tracking, marks func() Marks) *MLflow {
 	return &MLflow{tracking: tracking, marks: marks, again: []time.Duration{300 * time.Millisecond, time.Second, 2 * time.Second}}
 }
 
+// Close ends the connections that are idle.
+func (m *MLflow) Close() {
+	if m.tracking != nil {
+		m.tracking.Close()
+	}
+}
+
+// Versions lists the registry, as Tracking.Versions does: all of it, or what has a
+// mark that asks for it to be served.
+func (m *MLflow) Versions(ctx context.Context, marked bool, yield func(events.Artifact) error) error {
+	if m.tracking == nil {
+		return nowhere(events.Artifact{Registry: events.MLflow}, "no tracking server is known")
+	}
+	marks := m.marks()
+	return m.tracking.Versions(ctx, func(v Version) error {
+		if marked && !v.Marked(marks) {
+			return nil
+		}
+		return yield(v.Artifact)
+	})
+}
+
 // Find asks where the files of a version are. An event about a mark that does not
 // ask for the version is skipped.
 func (m *MLflow) Find(ctx context.Context, ev events.Event) (events.Event, error) {

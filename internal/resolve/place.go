@@ -23,7 +23,7 @@ const maxOutputs = 8
 // whatever the server says, unchecked.
 func (t *Tracking) Place(ctx context.Context, a events.Artifact) (string, error) {
 	q, uri := question{t, a}, a.URI
-	if a.Name != "" && a.Version != "" {
+	if a.Name != "" && a.Version != "" && !inS3(uri) {
 		var err error
 		if uri, err = q.version(ctx, a.Name, a.Version); err != nil {
 			return "", err

@@ -63,11 +63,7 @@ func NewTracking(base *url.URL, authorization func(ctx context.Context) string) 
 }
 
 // Close ends the connections that are idle.
-func (t *Tracking) Close() {
-	if t != nil {
-		t.client.CloseIdleConnections()
-	}
-}
+func (t *Tracking) Close() { t.client.CloseIdleConnections() }
 
 // get asks for the resource at path, below the API's own, and decodes the answer,
 // a JSON object, into answer.

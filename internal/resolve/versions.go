@@ -18,11 +18,11 @@ const pageSize = 100
 // tagPrompt marks what MLflow keeps among the models and is a prompt.
 const tagPrompt = "mlflow.prompt.is_prompt"
 
-// Version is a model version as the registry lists it.
+// Version is a model version as the registry lists it. Its URI is what it was
+// registered from.
 type Version struct {
 	events.Artifact
 
-	Source  string // what the version was registered from
 	Aliases []string
 	Tags    map[string]string
 }
@@ -96,8 +96,8 @@ func (t *Tracking) page(ctx context.Context, token string, size int) (versions [
 			continue
 		}
 		versions = append(versions, Version{
-			Artifact: events.Artifact{Registry: events.MLflow, Name: v.Name, Version: v.Version},
-			Source:   v.Source, Aliases: v.Aliases, Tags: tags,
+			Artifact: events.Artifact{Registry: events.MLflow, Name: v.Name, Version: v.Version, URI: v.Source},
+			Aliases:  v.Aliases, Tags: tags,
 		})
 	}
 	return versions, answer.Next, nil

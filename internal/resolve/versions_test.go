@@ -31,10 +31,10 @@ func TestVersions(t *testing.T) {
 	}
 	want := []Version{
 		{
-			Artifact: events.Artifact{Registry: events.MLflow, Name: "llama", Version: "3"}, Source: "models:/m-7c1e",
-			Aliases: []string{"champion", "a"}, Tags: map[string]string{"stage": "Production"},
+			Artifact: events.Artifact{Registry: events.MLflow, Name: "llama", Version: "3", URI: "models:/m-7c1e"},
+			Aliases:  []string{"champion", "a"}, Tags: map[string]string{"stage": "Production"},
 		},
-		{Artifact: events.Artifact{Registry: events.MLflow, Name: "old", Version: "1"}, Source: "s3://models/old", Tags: map[string]string{}},
+		{Artifact: events.Artifact{Registry: events.MLflow, Name: "old", Version: "1", URI: "s3://models/old"}, Tags: map[string]string{}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
