@@ -23,14 +23,11 @@ const (
 
 const (
 	// refreshTrust is how often an object is read before its fill while hits can
-	// be told from misses, refreshDoubt while they cannot though much was tried.
+	// be told from misses, refreshDoubt while they cannot though much was tried, or
+	// can by little.
 	refreshTrust = 10 * time.Minute
 	refreshDoubt = time.Minute
 	muchTried    = 48 // objects read before their fill
-
-	// minObjects is of how many objects misses must have been seen. Where proof is
-	// asked for, one that differs enough will do: it may be the only event.
-	minObjects = 4
 )
 
 // Prober makes the requests through LOTA. Errors are *outcome.Error.
@@ -51,11 +48,15 @@ type Target struct {
 	Asked time.Time // when the answer to the ranged HEAD came
 	Until time.Time // all must end by then
 	Read  bool      // it was read before
+	Doubt bool      // it could not be confirmed before
 	Owner any       // the caller's own
 }
 
-// Confirmable says that enough is known of t, and that LOTA caches such objects.
-func (t Target) Confirmable() bool { return t.ETag != "" && t.Size > CacheableBytes }
+// Confirmable says that enough is known of t.
+func (t Target) Confirmable() bool { return t.ETag != "" && t.Size >= MinBytes }
+
+// version is what reads are about.
+func (t Target) version() version { return version{t.Ref, t.ETag} }
 
 // Config is what a Confirmer needs; all of it is required.
 type Config struct {
@@ -81,8 +82,9 @@ type Confirmer struct {
 	pace       pace
 	budget     budget
 	lastBefore time.Time
-	lessons    int // objects read before their fill
-	waiting    int // targets whose rounds are not over
+	lessons    int  // objects read before their fill
+	waiting    int  // targets whose rounds are not over
+	verified   bool // the latest target whose rounds came to an end
 	told       bool
 	warned     bool
 }
@@ -98,14 +100,10 @@ func New(c Config) (*Confirmer, error) {
 		return nil, errors.New("confirm: concurrency must be positive")
 	}
 	c.Tells(false)
-	objects := minObjects
-	if c.Mode == Probe {
-		objects = 1
-	}
 	return &Confirmer{
 		mode: c.Mode, tells: c.Tells, log: c.Log,
 		rounds: make(chan struct{}, max(c.Concurrency/(10*maxPlaces), 1)),
-		rnd:    c.Rand, reads: Reads{MinObjects: objects}, pace: newPace(), budget: budget{unlimited: c.Mode == Probe},
+		rnd:    c.Rand, reads: Reads{Alone: c.Mode == Probe}, pace: newPace(), budget: budget{unlimited: c.Mode == Probe},
 	}, nil
 }
 
@@ -158,9 +156,9 @@ func (c *Confirmer) Filled(size int64, latency time.Duration, read bool) outcome
 	return outcome.Synchronous
 }
 
-// WantsBefore says that an object that is about to be filled, for the first time,
-// should be read first, by ReadBefore.
-func (c *Confirmer) WantsBefore() bool {
+// WantsBefore says that an object of size bytes, if that is known, that is about
+// to be filled for the first time should be read first, by ReadBefore.
+func (c *Confirmer) WantsBefore(size int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -171,10 +169,10 @@ func (c *Confirmer) WantsBefore() bool {
 	switch tried := len(c.reads.before.values) >= muchTried; {
 	case c.reads.Tells() && (c.mode == Probe || tried):
 		interval = refreshTrust
-	case tried:
+	case c.reads.Tells() || tried:
 		interval = refreshDoubt
 	}
-	lesson := (len(roundsAt) - 1) * 2 * maxPlaces // what will be read when it is filled
+	lesson := cost(max(size, CacheableBytes), lastRound, false) // what will be read when it is filled
 	if now.Sub(c.lastBefore) < interval || !c.budget.take(beforeReads+lesson) {
 		return false
 	}
@@ -203,7 +201,7 @@ func (c *Confirmer) ReadBefore(ctx context.Context, p Prober, t Target) {
 		c.failed(err)
 		return
 	}
-	c.reads.Before(times)
+	c.reads.Before(t.version(), times)
 	c.tell()
 }
 
@@ -217,7 +215,7 @@ func (c *Confirmer) failed(err error) {
 // tell passes on whether the endpoint tells more than accepted, when that
 // changes.
 func (c *Confirmer) tell() {
-	synchronous, reads := c.synchrony.Known(), c.reads.Tells()
+	synchronous, reads := c.synchrony.Known(), c.reads.Tells() || c.verified
 	if now := synchronous || reads; now != c.told {
 		c.told = now
 		c.tells(now)

@@ -223,10 +223,11 @@ func (s *sim) event(t *testing.T, c *Confirmer, o *simObject) outcome.Verdict {
 		if c.WantsPlain(target.Size) {
 			c.Plain(target.Size, head(false))
 		}
-		if attempt == 0 && c.WantsBefore() {
+		if attempt == 0 && c.WantsBefore(target.Size) {
 			c.ReadBefore(t.Context(), s, target)
 			target.Read = true
 		}
+		target.Doubt = attempt > 0
 		verdict := c.Filled(target.Size, head(true), target.Read)
 		if verdict == outcome.Synchronous && !c.Strict() {
 			return verdict

@@ -14,12 +14,19 @@ const (
 	ReadBytes = 64
 
 	beforeReads = 4 // of an object before its fill
+
+	// hopeful witnesses are added to the places of strata in any case: one miss in
+	// some tens could come fast without anybody knowing. More are added where
+	// something speaks against an object, or nothing is known yet.
+	hopeful, doubtful = 1, 2
 )
 
 // CacheableBytes is the largest size that LOTA does not cache: "LOTA only caches
-// objects larger than 4 MB" (CoreWeave, best practices). There is nothing to
-// confirm of such an object.
+// objects larger than 4 MB" (CoreWeave, best practices).
 const CacheableBytes = 4_000_000
+
+// MinBytes is the size of the smallest object that has places to be read at.
+const MinBytes = 1_000
 
 // strata is in how many parts an object is looked at, and their length.
 func strata(size int64) (n, width int64) {
@@ -29,27 +36,29 @@ func strata(size int64) (n, width int64) {
 	return (size + stratum - 1) / stratum, stratum
 }
 
-// count is how many places of an object are read in a round.
-func count(size int64) int {
+// count is how many places of an object are read in a round, of which so many
+// are witnesses.
+func count(size int64, witnesses int) int {
 	n, _ := strata(size)
-	return int(min(n+2, maxPlaces))
+	return min(int(n)+witnesses, maxPlaces)
 }
 
 // places are offsets to read: a fresh one in each stratum, of the last the last
-// bytes, which a fill that is under way or was cut short lacks. Where there is
-// room, one near them is a second witness, and one is anywhere.
-func places(size int64, rnd *rand.Rand) []int64 {
+// bytes, which a fill that is under way or was cut short lacks. As far as there is
+// room, witnesses are added: the first near the last bytes, others anywhere.
+func places(size int64, witnesses int, rnd *rand.Rand) []int64 {
 	n, width := strata(size)
 	last := size - ReadBytes
 	out := make([]int64, 0, maxPlaces)
 	for i := range n - 1 {
 		out = append(out, i*width+rnd.Int64N(width-ReadBytes))
 	}
-	if n < maxPlaces {
-		out = append(out, last-ReadBytes-rnd.Int64N(nearEnd))
-	}
-	if n < maxPlaces-1 {
-		out = append(out, rnd.Int64N(last))
+	for i := range count(size, witnesses) - int(n) {
+		if i == 0 {
+			out = append(out, last-ReadBytes-rnd.Int64N(min(nearEnd, size/2)))
+		} else {
+			out = append(out, rnd.Int64N(last))
+		}
 	}
 	return append(out, last)
 }

@@ -9,11 +9,12 @@ import (
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(7, 8))
-	for _, size := range []int64{CacheableBytes + 1, 10 * mb, 50 * mb, 50*mb + 1, 120 * mb, 349 * mb, 350*mb + 1, 400 * mb, 401 * mb, 5_000_000 * mb} {
-		for range 50 {
-			got := places(size, rnd)
-			if len(got) != count(size) || len(got) > maxPlaces || len(got) < 2 {
-				t.Fatalf("size %d: %d places, want %d", size, len(got), count(size))
+	for _, size := range []int64{MinBytes, CacheableBytes + 1, 10 * mb, 50 * mb, 50*mb + 1, 120 * mb, 349 * mb, 350*mb + 1, 400 * mb, 401 * mb, 5_000_000 * mb} {
+		for i := range 50 {
+			witnesses := i % (doubtful + 1)
+			got := places(size, witnesses, rnd)
+			if want := min(max(int((size+stratum-1)/stratum), 1)+witnesses, maxPlaces); len(got) != want || count(size, witnesses) != want {
+				t.Fatalf("size %d: %d places, want %d", size, len(got), want)
 			}
 			if !slices.Contains(got, size-ReadBytes) {
 				t.Errorf("size %d: the last bytes are not among %v", size, got)
@@ -31,7 +32,7 @@ func TestPlaces(t *testing.T) {
 				}
 			}
 		}
-		if slices.Equal(places(size, rnd), places(size, rnd)) {
+		if slices.Equal(places(size, doubtful, rnd), places(size, doubtful, rnd)) {
 			t.Errorf("size %d: the same places again", size)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/prestage/prestage/internal/object"
 )
 
 const (
@@ -16,6 +18,8 @@ const (
 	// shown it.
 	priorSpread  = 0.2
 	priorObjects = 8
+
+	minObjects = 4 // objects of which misses must have been seen
 
 	maxGroups = 64  // objects read before their fill that are kept
 	maxPairs  = 128 // pairs of reads that are kept
@@ -42,19 +46,34 @@ const (
 // Reads tells by the time that reads take whether what they read was cached. Its
 // zero value cannot tell. It is not safe for concurrent use.
 type Reads struct {
-	// MinObjects is of how many objects real misses must have been seen.
-	MinObjects int
+	// Alone has what an object's own misses were like suffice for it, while no
+	// more is known: it may be the only one.
+	Alone bool
 
-	before ring[[]float64] // logarithms of seconds, by object
+	before ring[group]
 	pairs  ring[pair]
 
 	stale bool
 	trust trust
 }
 
+// version is one version of an object.
+type version struct {
+	ref  object.Ref
+	etag string
+}
+
+// group is what the reads of an object took before its fill, as logarithms of
+// seconds.
+type group struct {
+	of    version
+	times []float64
+}
+
 // pair is the first read of a place and the second, as logarithms of seconds.
 type pair struct {
 	first, second float64
+	single        bool // there was no second read
 	final         bool // of the round that ended the matter: both should be hits
 }
 
@@ -70,29 +89,60 @@ func logSeconds(d time.Duration) float64 { return math.Log(max(d.Seconds(), 1e-6
 
 // Before takes the reads, all made at once, of an object that nobody was seen
 // to ask for.
-func (r *Reads) Before(times []time.Duration) {
-	group := make([]float64, len(times))
+func (r *Reads) Before(of version, times []time.Duration) {
+	g := group{of, make([]float64, len(times))}
 	for i, d := range times {
-		group[i] = logSeconds(d)
+		g.times[i] = logSeconds(d)
 	}
-	r.before.add(maxGroups, group)
+	r.before.add(maxGroups, g)
 	r.stale = true
 }
 
 // after takes the pairs of a round, made after a fill was asked for, and says
 // what they show; last: there will be no other round.
-func (r *Reads) after(pairs []pair, last bool) finding {
-	before := r.learnt()
-	f := before.judge(pairs)
+func (r *Reads) after(of version, pairs []pair, last bool) finding {
+	known := r.of(of)
+	f := known.judge(pairs)
 	for _, p := range pairs {
-		p.final = last || f == present
-		r.pairs.add(maxPairs, p)
+		if p.final = last || f == present; !p.single {
+			r.pairs.add(maxPairs, p)
+		}
 	}
 	r.stale = true
-	if !before.ok {
-		f = r.learnt().judge(pairs)
+	if !known.ok {
+		f = r.of(of).judge(pairs)
 	}
 	return f
+}
+
+// of is what is known of an object.
+func (r *Reads) of(of version) trust {
+	t := r.learnt()
+	if t.ok || !r.Alone {
+		return t
+	}
+	for _, g := range r.before.values {
+		if g.of == of {
+			return r.own(g)
+		}
+	}
+	return t
+}
+
+// own is what follows from an object's own misses. What differs from one object
+// to the next does not matter then.
+func (r *Reads) own(g group) trust {
+	at := middle(slices.Clone(g.times))
+	var offs []float64
+	for _, other := range r.before.values {
+		m := middle(slices.Clone(other.times))
+		for _, x := range other.times {
+			offs = append(offs, x-m)
+		}
+	}
+	t := trust{miss: at, limit: at + bound(offs, len(g.times))}
+	t.ok = r.hitsPass(&t)
+	return t
 }
 
 // learnt is what follows from all that has been seen.
@@ -108,7 +158,7 @@ func (r *Reads) Tells() bool { return r.learnt().ok }
 
 func (r *Reads) learn() trust {
 	cut := r.hitCut()
-	there := func(group []float64) bool { return slices.Max(group) <= cut }
+	there := func(g group) bool { return slices.Max(g.times) <= cut }
 	recent := 0
 	for _, g := range r.before.newest(recentGroups) {
 		if !there(g) {
@@ -121,10 +171,10 @@ func (r *Reads) learn() trust {
 	var fastest []float64 // miss of each object
 	for _, g := range r.before.values {
 		if !there(g) { // all of an object's reads fast: it was cached before
-			fastest = append(fastest, slices.Min(g))
+			fastest = append(fastest, slices.Min(g.times))
 		}
 	}
-	if len(fastest) < r.MinObjects {
+	if len(fastest) < minObjects {
 		return trust{}
 	}
 	t := trust{limit: lowerBound(fastest), miss: middle(fastest)}
@@ -159,22 +209,31 @@ func (r *Reads) hitCut() float64 {
 }
 
 // lowerBound is what the fastest of an object's misses falls below with a
-// probability of 0.1 % at most, and any one of them all the more rarely: the
-// bound of a normal sample's next value, with a prior for its variance. The
+// probability of 0.1 % at most, and any one of them all the more rarely. The
 // slow side may be as heavy as it likes: a read that meets a fill may wait for
 // its end.
 func lowerBound(fastest []float64) float64 {
 	at := middle(fastest)
+	offs := make([]float64, len(fastest))
+	for i, x := range fastest {
+		offs[i] = x - at
+	}
+	return at + bound(offs, len(fastest))
+}
+
+// bound is how far below the median of n values the next one may be: the bound
+// of a normal sample, with a prior for its variance, which offs, the distances
+// of values from their medians, tell of.
+func bound(offs []float64, n int) float64 {
 	sum := 0.0
-	for _, x := range fastest {
-		if x < at {
-			sum += (x - at) * (x - at)
+	for _, x := range offs {
+		if x < 0 {
+			sum += x * x
 		}
 	}
-	n := float64(len(fastest))
-	df := priorObjects + n/2 - 1
+	df := priorObjects + float64(len(offs))/2 - 1
 	s := math.Sqrt((priorObjects*priorSpread*priorSpread + sum) / df)
-	return at - studentT(missZ, df)*s*math.Sqrt(1+3/n)
+	return -studentT(missZ, df) * s * math.Sqrt(1+3/float64(n))
 }
 
 // hitsPass says that hits come below the limit nearly always, and notes their
@@ -219,13 +278,17 @@ const (
 )
 
 // judge says what pairs show. Fast is not enough: where all has become faster
-// since misses were learnt, the second read of a miss is faster still.
+// since misses were learnt, the second read of a miss is faster still. What was
+// read once is compared with the last bytes, which were read twice.
 func (t trust) judge(pairs []pair) finding {
 	if !t.ok || len(pairs) == 0 {
 		return unclear
 	}
-	f := present
+	f, last := present, pairs[len(pairs)-1]
 	for _, p := range pairs {
+		if p.single {
+			p.second = last.second
+		}
 		slower := p.first-p.second > missShare*(t.miss-t.hit)
 		switch {
 		case slower && p.first > t.limit && p.second <= t.limit:

@@ -3,6 +3,7 @@ package confirm
 import (
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -11,16 +12,20 @@ func at(first, second time.Duration) pair {
 	return pair{first: logSeconds(first), second: logSeconds(second)}
 }
 
+func numbered(i int) version { return version{etag: strconv.Itoa(i)} }
+
+func once(first time.Duration) pair { return pair{first: logSeconds(first), single: true} }
+
 // taught has seen objects and pairs with these latencies, give or take 5 %.
 func taught(objects, pairs int, miss, hit time.Duration) *Reads {
-	r := &Reads{MinObjects: 1}
+	r := new(Reads)
 	rnd := rand.New(rand.NewPCG(3, 4))
 	near := func(d time.Duration) time.Duration { return time.Duration(float64(d) * (0.95 + 0.1*rnd.Float64())) }
-	for range objects {
-		r.Before([]time.Duration{near(miss), near(miss), near(miss), near(miss)})
+	for i := range objects {
+		r.Before(numbered(i), []time.Duration{near(miss), near(miss), near(miss), near(miss)})
 	}
 	for range pairs {
-		r.after([]pair{at(near(hit), near(hit))}, true)
+		r.after(numbered(-1), []pair{at(near(hit), near(hit))}, true)
 	}
 	return r
 }
@@ -32,24 +37,20 @@ func TestReadsTell(t *testing.T) {
 		reads *Reads
 		want  bool
 	}{
-		"clear":                      {taught(40, 40, 20*ms, 2*ms), true},
-		"3 times":                    {taught(40, 40, 6*ms, 2*ms), true},
-		"one object, much slower":    {taught(1, minHits, 25*ms, ms), true},
-		"one object, 3 times slower": {taught(1, minHits, 6*ms, 2*ms), false},
-		"no object read before":      {taught(0, 40, 20*ms, 2*ms), false},
-		"few hits":                   {taught(40, minHits-1, 20*ms, 2*ms), false},
-		"no hits":                    {taught(40, 40, 20*ms, 20*ms), false},
-		"1.5 times":                  {taught(40, 40, 3*ms, 2*ms), false},
-		"misses faster than hits":    {taught(40, 40, 2*ms, 20*ms), false},
+		"clear":                   {taught(40, 40, 20*ms, 2*ms), true},
+		"3 times":                 {taught(40, 40, 6*ms, 2*ms), true},
+		"four objects":            {taught(minObjects, minHits, 25*ms, ms), true},
+		"three objects":           {taught(minObjects-1, 40, 25*ms, ms), false},
+		"four objects, 3 times":   {taught(minObjects, minHits, 6*ms, 2*ms), false},
+		"no object read before":   {taught(0, 40, 20*ms, 2*ms), false},
+		"few hits":                {taught(40, minHits-1, 20*ms, 2*ms), false},
+		"no hits":                 {taught(40, 40, 20*ms, 20*ms), false},
+		"1.5 times":               {taught(40, 40, 3*ms, 2*ms), false},
+		"misses faster than hits": {taught(40, 40, 2*ms, 20*ms), false},
 	} {
 		if got := tt.reads.Tells(); got != tt.want {
 			t.Errorf("%s: tells %v: %+v", name, got, tt.reads.learnt())
 		}
-	}
-	four := taught(3, 40, 20*ms, 2*ms)
-	four.MinObjects = 4
-	if four.Tells() {
-		t.Error("told by fewer objects than asked for")
 	}
 }
 
@@ -61,18 +62,18 @@ func TestTrustIsLost(t *testing.T) {
 	const ms = time.Millisecond
 	for name, change := range map[string]func(*Reads){
 		"all cached before": func(r *Reads) {
-			for range recentGroups {
-				r.Before([]time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms})
+			for i := range recentGroups {
+				r.Before(numbered(i), []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms})
 			}
 		},
 		"fast misses": func(r *Reads) {
-			for range 2 {
-				r.Before([]time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms})
+			for i := range 2 {
+				r.Before(numbered(i), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms})
 			}
 		},
 		"hits are slow": func(r *Reads) {
 			for range finalPairs {
-				r.after([]pair{at(20*ms, 20*ms)}, true)
+				r.after(numbered(-1), []pair{at(20*ms, 20*ms)}, true)
 			}
 		},
 	} {
@@ -82,6 +83,40 @@ func TestTrustIsLost(t *testing.T) {
 		}
 		if change(r); r.Tells() {
 			t.Errorf("%s: still told by %+v", name, r.learnt())
+		}
+	}
+}
+
+// TestOwnMisses: where proof is asked for, an object's own misses suffice for it
+// until more is known, if hits are four times as fast, but not for others.
+func TestOwnMisses(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for name, tt := range map[string]struct {
+		alone     bool
+		of        int
+		miss, hit time.Duration
+		want      finding
+	}{
+		"its own":             {true, 0, 20 * ms, 5 * ms, present},
+		"those of another":    {true, 1, 20 * ms, 5 * ms, unclear},
+		"where 2xx would do":  {false, 0, 20 * ms, 5 * ms, unclear},
+		"hits hardly faster":  {true, 0, 20 * ms, 10 * ms, unclear},
+		"cached before":       {true, 0, 5 * ms, 5 * ms, unclear},
+		"missing, brought in": {true, 0, 20 * ms, 2 * ms, missing},
+	} {
+		r := taught(1, 0, tt.miss, tt.hit)
+		r.Alone = tt.alone
+		round := []pair{at(tt.hit, tt.hit), at(tt.hit, tt.hit), at(tt.hit, tt.hit)}
+		r.after(numbered(tt.of), round, false)
+		if tt.want == missing {
+			round[1] = at(tt.miss, tt.hit)
+		}
+		if got := r.after(numbered(tt.of), round, false); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
+		if r.Tells() {
+			t.Errorf("%s: said of all objects", name)
 		}
 	}
 }
@@ -101,6 +136,8 @@ func TestJudge(t *testing.T) {
 		"slow twice":                       {known, []pair{hit, within}, unclear},
 		"a miss beside one that is slow":   {known, []pair{within, miss}, missing},
 		"fast, but the second much faster": {known, []pair{at(4*ms, ms/2)}, unclear},
+		"read once, as fast as the last":   {known, []pair{once(2 * ms), hit}, present},
+		"read once, the last much faster":  {known, []pair{once(4 * ms), at(ms/2, ms/2)}, unclear},
 		"nothing read":                     {known, nil, unclear},
 		"nothing known":                    {trust{limit: math.Inf(1)}, []pair{hit}, unclear},
 	} {

@@ -3,6 +3,7 @@ package confirm
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -28,6 +29,8 @@ const (
 
 // roundsAt are the times of the rounds, in expected times of the fill.
 var roundsAt = [...]int{1, 2, 4}
+
+const lastRound = len(roundsAt) - 1
 
 // Standing is what is known of a target when its confirmation has ended.
 type Standing int
@@ -106,7 +109,7 @@ func (c *Confirmer) admit(s *Sample) (queue []*waiting, results []Result, enough
 		if c.reads.Tells() {
 			targets = c.afford(targets, first, want)
 		} else { // a look at what was read before, to learn
-			first = 1
+			first = lastRound
 			targets = nil
 			if c.lessons%lessonEvery == 0 || len(c.reads.pairs.values) < maxPairs/2 {
 				targets = c.afford(s.read, first, 0)
@@ -122,7 +125,7 @@ func (c *Confirmer) admit(s *Sample) (queue []*waiting, results []Result, enough
 	}
 	c.waiting += len(targets)
 	for _, t := range targets {
-		w := &waiting{Target: t, round: first, expected: c.pace.expected(t.Size), reserved: cost(t, first)}
+		w := &waiting{Target: t, round: first, expected: c.pace.expected(t.Size), reserved: cost(t.Size, first, c.certain(t))}
 		switch {
 		case c.synchrony.Known():
 			w.expected = 0
@@ -138,8 +141,19 @@ func (c *Confirmer) admit(s *Sample) (queue []*waiting, results []Result, enough
 	return queue, results, len(queue) >= want
 }
 
-// cost is how many probes t needs at most from the round first on.
-func cost(t Target, first int) int { return (len(roundsAt) - first) * 2 * count(t.Size) }
+// certain says that the first round of t needs no more than hopeful witnesses:
+// reads tell, and nothing speaks against it.
+func (c *Confirmer) certain(t Target) bool { return !t.Doubt && c.reads.Tells() }
+
+// cost is how many probes an object of size bytes needs at most from the round
+// first on.
+func cost(size int64, first int, certain bool) int {
+	n := (len(roundsAt) - first) * 2 * count(size, doubtful)
+	if first == 0 && certain {
+		n -= 2 * (count(size, doubtful) - count(size, hopeful))
+	}
+	return n
+}
 
 // afford is as many targets, from the first, as there are probes for; none when
 // that is fewer than need.
@@ -148,8 +162,12 @@ func (c *Confirmer) afford(targets []Target, first, need int) []Target {
 		return nil
 	}
 	n, taken := 0, 0
-	for n < len(targets) && c.budget.take(cost(targets[n], first)) {
-		taken += cost(targets[n], first)
+	for _, t := range targets {
+		each := cost(t.Size, first, c.certain(t))
+		if !c.budget.take(each) {
+			break
+		}
+		taken += each
 		n++
 	}
 	if n < need {
@@ -204,11 +222,19 @@ func (c *Confirmer) round(ctx context.Context, p Prober, w *waiting) {
 		c.mu.Unlock()
 		return
 	}
-	offsets := places(w.Size, c.rnd)
+	limit, witnesses := math.Inf(-1), doubtful
+	if w.round == 0 && c.certain(w.Target) {
+		limit, witnesses = c.reads.learnt().limit, hopeful
+	}
+	offsets := places(w.Size, witnesses, c.rnd)
 	c.mu.Unlock()
 
-	w.reserved -= 2 * len(offsets)
-	pairs, err := readPairs(ctx, p, w.Target, offsets)
+	pairs, err := readPairs(ctx, p, w.Target, offsets, limit)
+	for _, pair := range pairs {
+		if w.reserved -= 2; pair.single {
+			w.reserved++
+		}
+	}
 	if !c.learn(w, pairs, err) {
 		return
 	}
@@ -230,9 +256,12 @@ func (c *Confirmer) learn(w *waiting, pairs []pair, err error) (again bool) {
 	w.err = err
 	switch {
 	case err == nil:
-		f = c.reads.after(pairs, last)
+		f = c.reads.after(w.version(), pairs, last)
 		if w.expected > 0 && (last || (w.round == 0 && c.reads.Tells())) {
 			c.pace.saw(f)
+		}
+		if f == present || last {
+			c.verified = f == present
 		}
 		c.tell()
 	case isChanged(err):
@@ -292,22 +321,31 @@ func latest(a, b time.Time) time.Time {
 }
 
 // readPairs reads all offsets at once, so that no miss can bring what another
-// would have missed, and each of them again.
-func readPairs(ctx context.Context, p Prober, t Target, offsets []int64) ([]pair, error) {
+// would have missed. Then it reads again what took longer than limit, by the
+// logarithm, and in any case the last.
+func readPairs(ctx context.Context, p Prober, t Target, offsets []int64, limit float64) ([]pair, error) {
 	pairs := make([]pair, len(offsets))
 	errs := make([]error, len(offsets))
-	var wg sync.WaitGroup
-	for i, offset := range offsets {
-		wg.Go(func() {
-			first, err := p.Probe(ctx, t, offset)
-			if err != nil {
-				errs[i] = err
-				return
+	read := func(again func(int) bool, keep func(*pair, float64)) error {
+		var wg sync.WaitGroup
+		for i, offset := range offsets {
+			if !again(i) {
+				continue
 			}
-			second, err := p.Probe(ctx, t, offset)
-			pairs[i], errs[i] = pair{first: logSeconds(first), second: logSeconds(second)}, err
-		})
+			wg.Go(func() {
+				took, err := p.Probe(ctx, t, offset)
+				keep(&pairs[i], logSeconds(took))
+				errs[i] = err
+			})
+		}
+		wg.Wait()
+		return errors.Join(errs...)
 	}
-	wg.Wait()
-	return pairs, errors.Join(errs...)
+	err := read(func(int) bool { return true }, func(p *pair, took float64) { p.first, p.single = took, true })
+	if err != nil {
+		return pairs, err
+	}
+	return pairs, read(
+		func(i int) bool { return pairs[i].first > limit || i == len(pairs)-1 },
+		func(p *pair, took float64) { p.second, p.single = took, false })
 }

@@ -144,6 +144,71 @@ func TestRounds(t *testing.T) {
 	}
 }
 
+// TestFirstOfAll: where proof is asked for, an object that was read before its fill
+// is verified although nothing else is known of the endpoint, and the next one
+// that fails takes back that the endpoint tells.
+func TestFirstOfAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConfirmer(t, Probe, false)
+		told := false
+		c.tells = func(now bool) { told = now }
+		first := target(1, 10*mb)
+		if !c.WantsBefore(first.Size) {
+			t.Fatal("does not want to learn")
+		}
+		c.ReadBefore(t.Context(), newScript(always(20*ms, 20*ms)), first)
+		p := newScript(always(2*ms, 2*ms))
+		if results, _ := c.Confirm(t.Context(), t.Context(), p, sampleOf(c, first)); results[0].Standing != Verified || !told || c.ReadsTell() {
+			t.Errorf("%+v, told: %v", results, told)
+		}
+		if results, _ := c.Confirm(t.Context(), t.Context(), p, sampleOf(c, target(2, 10*mb))); results[0].Standing != Unknown || told {
+			t.Errorf("another: %+v, told: %v", results, told)
+		}
+	})
+}
+
+// TestCheapRounds: where reads tell, two places and three reads will do for a small
+// object, but not after something spoke against it.
+func TestCheapRounds(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		doubt bool
+		size  int64
+		read  func(Target, int) (time.Duration, error)
+		want  Standing
+		reads int
+	}{
+		"small":        {false, 10 * mb, always(2*ms, 2*ms), Verified, 3},
+		"of 8 strata":  {false, 1000 * mb, always(2*ms, 2*ms), Verified, 9},
+		"failed once":  {true, 10 * mb, always(2*ms, 2*ms), Verified, 6},
+		"never there":  {false, 10 * mb, always(20*ms, 2*ms), Missing, 4 + 6 + 6},
+		"slow forever": {false, 10 * mb, always(20*ms, 20*ms), Unknown, 4 + 6 + 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newConfirmer(t, Auto, true)
+				c.budget.left = maxBudget
+				p := newScript(tt.read)
+				object := target(1, tt.size)
+				object.Doubt = tt.doubt
+				results, _ := c.Confirm(t.Context(), t.Context(), p, sampleOf(c, object))
+				reads := 0
+				for _, n := range p.seen {
+					reads += n
+				}
+				if results[0].Standing != tt.want || reads != tt.reads {
+					t.Errorf("%+v after %d reads, want %d", results, reads, tt.reads)
+				}
+				if left := maxBudget - int(c.budget.left+0.5); left != reads {
+					t.Errorf("%d of the budget for %d reads", left, reads)
+				}
+			})
+		})
+	}
+}
+
 // TestConfirmEnds: with the time-out, and at once when start does.
 func TestConfirmEnds(t *testing.T) {
 	t.Parallel()
@@ -190,7 +255,7 @@ func TestQuiet(t *testing.T) {
 		c.budget.left = maxBudget
 		p = newScript(func(Target, int) (time.Duration, error) { return 0, throttle })
 		c.Confirm(t.Context(), t.Context(), p, sampleOf(c, target(1, 10*mb)))
-		if c.WantsBefore() {
+		if c.WantsBefore(10 * mb) {
 			t.Error("wants to read although a probe was throttled")
 		}
 		rounds := len(p.times)
@@ -218,8 +283,8 @@ func TestBudget(t *testing.T) {
 			}
 			return len(results)
 		}
-		each := cost(target(0, 10*mb), 0)
-		if got := confirmed(1); got != 0 || c.WantsBefore() {
+		each := cost(10*mb, 0, true)
+		if got := confirmed(1); got != 0 || c.WantsBefore(10*mb) {
 			t.Errorf("%d confirmed without any request", got)
 		}
 		for range 10*each + 1 {
@@ -231,7 +296,7 @@ func TestBudget(t *testing.T) {
 		if got := confirmed(1); got != 1 {
 			t.Error("not confirmed, with probes for one")
 		}
-		if left := int(c.budget.left + 0.5); left != each-2*count(10*mb) {
+		if left := int(c.budget.left + 0.5); left != each-3 {
 			t.Errorf("%d probes left of %d, after one round", left, each)
 		}
 		c.budget.left = float64(each * 20)
@@ -325,7 +390,7 @@ func TestSynchronousNeedsNoProbe(t *testing.T) {
 	c := newConfirmer(t, Auto, false)
 	c.tells = func(now bool) { told = now }
 	c.budget.left = maxBudget
-	if !c.WantsBefore() {
+	if !c.WantsBefore(10 * mb) {
 		t.Fatal("does not want to learn")
 	}
 	r := rand.New(rand.NewPCG(9, 9))
@@ -337,7 +402,7 @@ func TestSynchronousNeedsNoProbe(t *testing.T) {
 		}
 		verdict = c.Filled(size, synchronousAt(1e9)(size, r), false)
 	}
-	if verdict != outcome.Synchronous || !told || c.WantsBefore() {
+	if verdict != outcome.Synchronous || !told || c.WantsBefore(10*mb) {
 		t.Errorf("verdict %s, told %v", verdict, told)
 	}
 	if got := c.Filled(400*mb, atRate(400*mb, 1e9), true); got != outcome.Accepted || !told {

@@ -63,7 +63,7 @@ func (e *event) lesson(ctx, begin context.Context, run *dedupe.Run, i turn) (rea
 	if e.confirmer == nil {
 		return false
 	}
-	if e.done.unconfirmed(i.hash) || (i.Size != object.UnknownSize && i.Size <= confirm.CacheableBytes) || !e.confirmer.WantsBefore() {
+	if e.done.unconfirmed(i.hash) || e.tooSmall(i.Size) || !e.confirmer.WantsBefore(i.Size) {
 		return false
 	}
 	t := confirm.Target{Ref: i.Ref, ETag: i.ETag, Size: i.Size}
@@ -74,11 +74,21 @@ func (e *event) lesson(ctx, begin context.Context, run *dedupe.Run, i turn) (rea
 		}
 		t.ETag, t.Size = now.ETag, now.Size
 	}
-	if !t.Confirmable() {
+	if !t.Confirmable() || e.tooSmall(t.Size) {
 		return false
 	}
 	e.confirmer.ReadBefore(begin, prober{e}, t)
 	return true
+}
+
+// tooSmall says that nothing is to be confirmed of an object of size bytes: LOTA
+// never caches it. Where proof is asked for, that is the user's to say.
+func (e *event) tooSmall(size int64) bool {
+	limit := int64(confirm.CacheableBytes)
+	if e.confirmer.Strict() {
+		limit = max(e.planner.minBytes, confirm.MinBytes-1)
+	}
+	return size != object.UnknownSize && size <= limit
 }
 
 // compare asks for the object once more without filling anything, now and then:
@@ -102,7 +112,10 @@ func (e *event) offer(i turn, f fill, fate fate) fate {
 	switch strict := e.confirmer != nil && e.confirmer.Strict(); {
 	case e.confirmer == nil, f.verdict == outcome.Verified, fate.warm && !strict, f.verdict == outcome.Synchronous && !strict:
 		return fate
-	case f.Size != object.UnknownSize && f.Size <= confirm.CacheableBytes: // LOTA never caches it
+	case e.tooSmall(f.Size) && strict: // as it would have been, had its size been known
+		fate.warm, fate.verdict, fate.skip = false, "", outcome.TooSmall
+		return fate
+	case e.tooSmall(f.Size):
 		return fate
 	}
 	begun := f.at
@@ -110,7 +123,8 @@ func (e *event) offer(i turn, f fill, fate fate) fate {
 		begun = time.Now()
 	}
 	t := confirm.Target{
-		Ref: i.Ref, ETag: f.ETag, Size: f.Size, Asked: f.at.Add(f.Latency), Until: begun.Add(e.fillTimeout), Read: f.read,
+		Ref: i.Ref, ETag: f.ETag, Size: f.Size, Asked: f.at.Add(f.Latency), Until: begun.Add(e.fillTimeout),
+		Read: f.read, Doubt: e.done.unconfirmed(i.hash),
 		Owner: &offered{turn: i, fill: f, warm: fate.warm},
 	}
 	fate.verdict = ""

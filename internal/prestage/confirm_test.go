@@ -193,27 +193,62 @@ func TestProbeOfWhatWasAccepted(t *testing.T) {
 }
 
 // TestProbeIsStrict: where hits and misses are alike, and where the answer tells
-// too little; but LOTA never caches what is small.
+// too little.
 func TestProbeIsStrict(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		change func(*cacheStore)
-		failed int
-	}{
-		"alike":        {func(s *cacheStore) { s.slow = true }, 1},
-		"no ETag":      {func(s *cacheStore) { s.etags["a"] = "" }, 1},
-		"unknown size": {func(s *cacheStore) { s.size = object.UnknownSize }, 1},
-		"small":        {func(s *cacheStore) { s.size = confirm.CacheableBytes }, 0},
+	for name, change := range map[string]func(*cacheStore){
+		"alike":        func(s *cacheStore) { s.slow = true },
+		"no ETag":      func(s *cacheStore) { s.etags["a"] = "" },
+		"unknown size": func(s *cacheStore) { s.size = object.UnknownSize },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newCacheStore()
-				tt.change(s)
+				change(s)
 				r := newRig(t, &s.fakeStore).confirming(t, confirm.Probe, s)
 				got := r.warm(t, Request{Objects: unsized("a")})
-				if got.Objects.Failed != tt.failed || got.Objects.Filled != 1-tt.failed || got.Confirmed != nil {
+				if got.Objects != (Counts{Total: 1, Failed: 1}) || got.Confirmed != nil {
 					t.Errorf("%+v", got)
+				}
+			})
+		})
+	}
+}
+
+// TestProbeOfSmallObjects: one whose size is told only by the answer is skipped like
+// one whose size was known, in each attempt. What the user wants warm although it
+// is small has to come at cache speed, too.
+func TestProbeOfSmallObjects(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		size, minBytes int64
+		mode           confirm.Mode
+		want           Report
+	}{
+		"small":        {4_000_000, 4_000_000, confirm.Probe, Report{Objects: Counts{Total: 1, Skipped: 1}, Skips: map[outcome.Reason]int{outcome.TooSmall: 1}}},
+		"a few bytes":  {999, 0, confirm.Probe, Report{Objects: Counts{Total: 1, Skipped: 1}, Skips: map[outcome.Reason]int{outcome.TooSmall: 1}}},
+		"wanted":       {1000, 0, confirm.Probe, Report{Objects: Counts{Total: 1, Filled: 1}, Bytes: 1000, Verdict: outcome.Verified, Confirmed: &Confirmed{1, 1}}},
+		"2xx would do": {4_000_000, 4_000_000, confirm.Auto, Report{Objects: Counts{Total: 1, Filled: 1}, Bytes: 4_000_000, Verdict: outcome.Accepted}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newCacheStore()
+				s.size = tt.size
+				r := newRig(t, &s.fakeStore).confirming(t, tt.mode, s)
+				r.planner.minBytes = tt.minBytes
+				req, done := Request{Objects: unsized("a"), EventTime: time.Now()}, NewProgress()
+				for range 2 {
+					got := r.warmer.Warm(t.Context(), t.Context(), req, done)
+					got.Objects.Filled += got.Objects.AlreadyWarm // of the second attempt
+					got.Objects.AlreadyWarm = 0
+					if diff := cmp.Diff(tt.want, got); diff != "" {
+						t.Errorf("(-want +got):\n%s", diff)
+					}
+				}
+				if n := s.count("fill"); n != 1 {
+					t.Errorf("asked for %d times", n)
 				}
 			})
 		})

@@ -153,7 +153,7 @@ func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ 
 			e.record(ctx, i, f, prev)
 		}
 		result := e.offer(i, f, fate{bytes: f.Size, verdict: f.verdict})
-		if f.verdict = result.verdict; result.err == nil {
+		if f.verdict = result.verdict; result.err == nil && result.skip == "" {
 			e.remember(i, f)
 		}
 		return result, false
