@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -112,4 +113,88 @@ func TestStatus(t *testing.T) {
 	if status, body, err := daemon.get(t, "/api/status?event=bad"); err != nil || status != 200 || !strings.Contains(body, "prestage.dlq.default.EVENTS.2") {
 		t.Errorf("/api/status?event=bad: %d, %v, %s", status, err, body)
 	}
+}
+
+// TestStatusOfAnEvent follows an event from the moment it is being filled.
+func TestStatusOfAnEvent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, synchronous)
+	w.put("run-7/a", "run-7/b")
+	w.store.Put(bucket, "run-7/small", small)
+	hold := w.lota.holdFills(t)
+	daemon := w.run(t, "PRESTAGE_CONFIRM=response")
+	s := w.checkpoint(t, "step-1", map[string]any{"uri": uri("run-7/"), "complete": true})
+	w.lota.filling(t, 2)
+	type story struct {
+		Tasks []struct {
+			Seq     uint64 `json:"stream_seq"`
+			Objects struct {
+				Skipped int `json:"skipped"`
+			} `json:"objects"`
+		} `json:"tasks"`
+		Receipts []receipt `json:"receipts"`
+		Messages []struct {
+			Names   string `json:"names"`
+			Objects []struct {
+				URI     string `json:"uri"`
+				State   string `json:"state"`
+				Verdict string `json:"verdict"`
+				Reason  string `json:"reason"`
+			} `json:"objects"`
+		} `json:"messages"`
+	}
+	tells := func(text string) (s story) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(text), &s); err != nil || len(s.Messages) != 1 || s.Messages[0].Names != uri("run-7/") || len(s.Messages[0].Objects) != 3 {
+			t.Fatalf("%v in %s", err, text)
+		}
+		return s
+	}
+	states := func(s story) string {
+		var all []string
+		for _, o := range s.Messages[0].Objects {
+			all = append(all, strings.TrimPrefix(o.URI, uri("run-7/"))+" "+o.State+" "+o.Verdict+o.Reason)
+		}
+		return strings.Join(all, ", ")
+	}
+	code, stdout, stderr := finish(t, raceBuild, w.environ(t), "status", "step-1", "--output=json")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	during := tells(stdout)
+	if len(during.Tasks) != 1 || during.Tasks[0].Seq != s.seq || during.Tasks[0].Objects.Skipped != 1 || len(during.Receipts) != 0 {
+		t.Errorf("while it is being filled: %s", stdout)
+	}
+	if got, want := states(during), "a not_on_record , b not_on_record , small skipped too_small"; got != want {
+		t.Errorf("while it is being filled: %s, want %s", got, want)
+	}
+	watching := launch(t, raceBuild, w.environ(t), "status", "step-1", "--watch")
+	says := func(parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			eventually(t, "--watch says "+part, func() error {
+				if !strings.Contains(watching.stdout.String(), part) {
+					return errors.New(watching.stdout.tail())
+				}
+				return nil
+			})
+		}
+	}
+	says("EVENTS/1 is being filled on the checkpoint lane")
+	hold.Release()
+	w.ends(t, s, "warm")
+	says("EVENTS/1 warm (accepted) event step-1", "  warm             "+uri("run-7/b"))
+	watching.stop(t)
+	status, body, err := daemon.get(t, "/api/status?event=step-1")
+	if err != nil || status != 200 {
+		t.Fatalf("%d, %v", status, err)
+	}
+	after := tells(body)
+	if got, want := states(after), "a warm accepted, b warm accepted, small skipped too_small"; got != want || len(after.Tasks) != 0 || len(after.Receipts) != 1 {
+		t.Errorf("at the end: %s, want %s", body, want)
+	}
+	if status, body, err := daemon.get(t, "/"); err != nil || status != 200 || !strings.Contains(body, `<a href="/?event=step-1">step-1</a>`) {
+		t.Errorf("the page: %d, %v, %s", status, err, body)
+	}
+	w.lota.mustHaveAsked(t, once("run-7/a", "run-7/b"))
 }

@@ -44,7 +44,7 @@ type cli struct {
 	Plan      planCmd      `cmd:"" help:"Show what would be warmed; sends no ranged HEAD."`
 	Publish   publishCmd   `cmd:"" help:"Publish a native event; exits 0 only after the stream's ack."`
 	Wait      waitCmd      `cmd:"" help:"Block until it is warm: for init containers, prologs, deploy gates."`
-	Status    statusCmd    `cmd:"" help:"Lanes, lag, last receipts, dead letters; or the story of one event."`
+	Status    statusCmd    `cmd:"" help:"Lanes, lag, instances, last receipts, dead letters; or the story of one event."`
 	Pause     pauseCmd     `cmd:"" help:"Stop a lane, or both, for all replicas."`
 	Resume    resumeCmd    `cmd:"" help:"Restart a lane, or both."`
 	Reconcile reconcileCmd `cmd:"" help:"One pass, for cron: find what never became an event, and publish it."`

@@ -3,12 +3,19 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/status"
 )
 
@@ -22,7 +29,8 @@ type statusCmd struct {
 // statusEvery is the pace of --watch.
 const statusEvery = 2 * time.Second
 
-// Run asks over NATS alone, so that it works from anywhere.
+// Run asks over NATS, so that it works from anywhere. For the objects of an event
+// that names a prefix or a manifest it also asks the store, if it can.
 func (c statusCmd) Run(ctx context.Context, w world) error {
 	cfg, js, closeIt, err := w.jetStream()
 	if err != nil {
@@ -30,6 +38,11 @@ func (c statusCmd) Run(ctx context.Context, w world) error {
 	}
 	defer closeIt()
 	source := cfg.StatusSource(js)
+	if c.EventID != "" {
+		var stop func()
+		source.Expand, stop = expander(ctx, cfg)
+		defer stop()
+	}
 	for {
 		err := c.once(ctx, w, source)
 		switch {
@@ -64,7 +77,7 @@ func (c statusCmd) once(ctx context.Context, w world, source status.Source) erro
 		if err != nil {
 			return err
 		}
-		if len(e.Receipts) == 0 && !c.Watch {
+		if !e.Known() && !c.Watch {
 			return fmt.Errorf("no receipt of event %s in cluster %s: no replica has had it yet, or it is longer ago than receipts are kept", visible(c.EventID), source.Cluster)
 		}
 		told, text = e, eventText(e)
@@ -139,38 +152,21 @@ func instanceText(i status.Instance) string {
 	return b.String()
 }
 
-func eventText(e status.Event) string {
-	var b strings.Builder
-	if len(e.Receipts) == 0 {
-		fmt.Fprintf(&b, "event %s: no receipt yet\n", visible(e.EventID))
-	}
-	for _, r := range e.Receipts {
-		fmt.Fprintf(&b, "%s\n", receiptText(r))
-		field := func(name string, at time.Time) {
-			if !at.IsZero() {
-				fmt.Fprintf(&b, "  %-16s %s\n", name, at.Format(time.RFC3339))
-			}
+// expander is the engine's, which says nothing: what it cannot do is in the
+// status, and a set-up that is not in order is told there as well.
+func expander(ctx context.Context, cfg app.Config) (expand status.Expander, stop func()) {
+	quiet := slog.New(slog.DiscardHandler)
+	engine, err := func() (*app.Engine, error) {
+		aws, err := loadAWS(ctx, quiet)
+		if err != nil {
+			return nil, err
 		}
-		fmt.Fprintf(&b, "  %-16s %q\n", "source", visible(r.Source))
-		field("stream had it", r.StreamTime)
-		field("first delivered", r.Received)
-		field("refused since", r.FirstRefusal)
-		field("next attempt", r.RetryAt)
-		field("warm", r.WarmAt)
-		fmt.Fprintf(&b, "  %-16s %d attempts; %d objects: %d filled, %d already warm, %d skipped, %d failed; %s\n", "work", r.Attempts,
-			r.Objects.Total, r.Objects.Filled, r.Objects.AlreadyWarm, r.Objects.Skipped, r.Objects.Failed, byteText(r.Bytes))
-		for _, f := range r.Failures {
-			fmt.Fprintf(&b, "  %-16s %s: %s\n", "failed", visible(f.URI), visible(f.Error))
-		}
+		return app.NewEngine(ctx, cfg, app.Deps{Log: quiet, Registry: prometheus.NewRegistry(), AWS: aws}, dedupe.NewMemory())
+	}()
+	if err != nil {
+		return func(context.Context, events.Event, time.Time, func(prestage.Item) error) error { return err }, func() {}
 	}
-	for _, l := range e.Letters {
-		fmt.Fprintf(&b, "dead letter %s", visible(l.Letter))
-		if l.Redrives > 0 {
-			fmt.Fprintf(&b, ", redriven as sequence %d", l.RedrivenSeq)
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
+	return engine.Expand, engine.Close
 }
 
 // receiptText is a receipt in a line.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,10 @@ func TestStatus(t *testing.T) {
 		if strings.ContainsFunc(stdout, func(c rune) bool { return c != '\n' && !unicode.IsPrint(c) }) {
 			t.Errorf("%s prints what a terminal acts on: %q", args, stdout)
 		}
+	}
+	// What a status does not need may be wrong.
+	if code, _, stderr := program(append(slices.Clone(b.environ), "MLFLOW_TRACKING_URI=sqlite:///mlflow.db"), "status", "first"); code != exitDone || stderr != "" {
+		t.Errorf("beside another's setting: exit %d, %q", code, stderr)
 	}
 	code, stdout, stderr = program(b.environ, "status", "nobody")
 	if code != exitFailed || stdout != "" {

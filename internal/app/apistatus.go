@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/status"
 )
 
@@ -88,8 +90,20 @@ func (a *App) statusSource() (status.Source, error) {
 		js, err = jetstream.New(nc)
 	}
 	source := a.cfg.StatusSource(js)
-	source.Self = a.instance
+	source.Self, source.Expand = a.instance, a.expand
 	return source, err
+}
+
+func (a *App) expand(ctx context.Context, ev events.Event, stored time.Time, yield func(prestage.Item) error) error {
+	lota := a.lota.Load()
+	if lota == nil {
+		return errUnreachable
+	}
+	planner, err := lota.planner(a.cfg, a.deps.Log)
+	if err != nil {
+		return err
+	}
+	return expand(ctx, a.resolver, planner, ev, stored, yield)
 }
 
 // instance is what this process knows of itself.

@@ -3,8 +3,11 @@ package app
 import (
 	"context"
 	"log/slog"
+	"time"
 
+	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/resolve"
@@ -46,6 +49,23 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	}
 	e.stop = []func(){l.watch(ctx), l.close, mlflow.Close}
 	return e, nil
+}
+
+// Expand calls yield with each object that an event stored at that time names:
+// what there is now, without reading the index files among them.
+func (e *Engine) Expand(ctx context.Context, ev events.Event, stored time.Time, yield func(prestage.Item) error) error {
+	return expand(ctx, e.Resolver, e.Planner, ev, stored, yield)
+}
+
+func expand(ctx context.Context, r *resolve.Resolver, p *prestage.Planner, ev events.Event, stored time.Time, yield func(prestage.Item) error) error {
+	ev, err := r.Resolve(ctx, ev)
+	if err != nil {
+		return err
+	}
+	req := consumer.Request(ev, stored, time.Now())
+	req.NoIndex = true
+	_, err = p.Walk(ctx, req, yield)
+	return err
 }
 
 // Close ends what the Engine runs.

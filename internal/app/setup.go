@@ -1,6 +1,7 @@
 package app
 
 import (
+	"log/slog"
 	"net/url"
 	"strings"
 
@@ -89,7 +90,10 @@ func (c *Config) LOTAAddr(u *url.URL) string {
 
 // StatusSource is where the status of c's cluster is read.
 func (c *Config) StatusSource(js jetstream.JetStream) status.Source {
-	s := status.Source{JS: js, Cluster: c.Cluster, Stream: c.Stream, Receipts: ReceiptsBucket}
+	s := status.Source{
+		JS: js, Cluster: c.Cluster, Stream: c.Stream, Receipts: ReceiptsBucket,
+		Ledger: ObjectsBucket, TTL: c.DedupeTTL, Log: slog.New(slog.DiscardHandler),
+	}
 	for _, l := range c.lanes() {
 		s.Lanes = append(s.Lanes, status.Durable{Lane: l.name, Durable: c.durable(l)})
 	}

@@ -33,7 +33,9 @@ var arrows = map[string][]string{
 	},
 
 	// What operators look at.
-	"internal/status": {"internal/consumer", "internal/dlq", "internal/persist", "internal/outcome"},
+	"internal/status": {
+		"internal/consumer", "internal/events", "internal/prestage", "internal/dedupe", "internal/dlq", "internal/persist", "internal/outcome", "internal/object",
+	},
 
 	// Another way through the daemon's lane.
 	"internal/replay": {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -26,6 +27,12 @@ type Source struct {
 	Lanes    []Durable
 	// Self, unless nil, is the instance that asks: it need not be told by NATS.
 	Self func() Instance
+
+	// For the story of an event.
+	Ledger string        // the bucket of records
+	TTL    time.Duration // how long they count
+	Expand Expander      // nil: objects cannot be told
+	Log    *slog.Logger
 }
 
 // Durable is a lane's consumer.
