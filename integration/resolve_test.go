@@ -153,6 +153,28 @@ func TestRegistryIsDown(t *testing.T) {
 	w.lota.mustHaveAsked(t, once("llama/v3/model.safetensors", "plain.ckpt"))
 }
 
+// TestRegistryRefuses: a token that is refused is waited for, for as long as the
+// setting says. The event may be a native one.
+func TestRegistryRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	r := newRegistry(t, nil)
+	r.set(http.StatusForbidden)
+	w.run(t, append(r.settings(), "PRESTAGE_GIVE_UP_AFTER=1s")...)
+	s := w.checkpoint(t, "refused", map[string]any{"uri": "models:/llama@champion"})
+	waiting := w.until(t, s, "pending", func(r receipt) bool { return r.Outcome == "pending" })
+	got := w.ends(t, s, "dead_lettered")
+	for _, r := range []receipt{waiting, got} {
+		if !strings.Contains(r.Error, "HTTP 403") || !strings.Contains(r.Error, "MLFLOW_TRACKING_TOKEN") || !strings.Contains(r.Error, `"models:/llama@champion"`) {
+			t.Errorf("%q", r.Error)
+		}
+	}
+	if waiting.Attempts != 0 || got.Reason != "unresolvable_source" {
+		t.Errorf("%+v, then %+v", waiting, got)
+	}
+	w.letter(t, s)
+}
+
 // TestReconcileRegistry pages through a registry of which one version had an
 // event.
 func TestReconcileRegistry(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 
 // publishCmd publishes one native event.
 type publishCmd struct {
-	URI          string        `arg:"" optional:"" name:"uri" help:"What to warm: s3://bucket/key, or s3://bucket/prefix/ with the slash."`
+	URI          string        `arg:"" optional:"" name:"uri" help:"What to warm: s3://bucket/key, or s3://bucket/prefix/ with the slash; or models:/name/version, models:/name@alias, runs:/id/path."`
 	Manifest     string        `help:"URI of a manifest instead: a JSON list of URIs or objects, or a safetensors index."`
 	Kind         string        `enum:"checkpoint,model," default:"" help:"checkpoint or model; model when --model is given, else checkpoint."`
 	Run_         string        `name:"run" help:"Training run that wrote the checkpoint."`

@@ -64,6 +64,10 @@ func readTarget(data *node, ev *Event) {
 	}
 	switch target := given[0]; target.name {
 	case "uri":
+		if uri := target.lenientText(); isOfMLflow(uri) && filledIn(target) != "" {
+			ev.Artifact = Artifact{Registry: MLflow, URI: uri}
+			return
+		}
 		ev.setTarget(target, readURI(target))
 	case "manifest":
 		ev.Manifest = readURI(target)

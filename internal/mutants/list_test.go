@@ -187,4 +187,14 @@ var mutants = []mutant{
 		"internal/app/validate.go", `	if host == "cwobject.com" || `, `	if `,
 		"internal/app", "TestLOTAEndpoint",
 	},
+	{
+		"only the configured tracking server is asked", "a redirect is followed",
+		"internal/resolve/tracking.go", "			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },\n", "",
+		"internal/resolve", "TestOnlyTheHost",
+	},
+	{
+		"while the tracking server is down, events wait", "a 503 ends the event",
+		"internal/resolve/refusal.go", "e := fault(outcome.Transient, status, hintDown, what)", "e := fault(outcome.Permanent, status, hintDown, what)",
+		"integration", "TestRegistryIsDown",
+	},
 }

@@ -64,7 +64,11 @@ var hints = map[events.Registry]string{
 // nameOf names an artifact for people.
 func nameOf(a events.Artifact) string {
 	text := []string{string(a.Registry)}
-	for _, part := range []string{a.Name, a.Version, a.Ref} {
+	parts := []string{a.Name, a.Version, a.Ref}
+	if a.Registry == events.MLflow && a.Name == "" && !strings.Contains(a.URI, "://") { // which a password may follow
+		parts = []string{a.URI}
+	}
+	for _, part := range parts {
 		if part != "" {
 			text = append(text, quote(part))
 		}
