@@ -16,8 +16,8 @@ const hintElsewhere = `have the tracking server name places in S3: mlflow server
 // is meant, whether it ends in "/" or not.
 func directory(a events.Artifact, uri string) (object.Ref, error) {
 	refused := func(reason outcome.Reason, format string, args ...any) (object.Ref, error) {
-		e := nowhere(a, format, args...)
-		e.Reason, e.Hint = reason, hintElsewhere
+		e := lost(a, hintElsewhere, format, args...)
+		e.Reason = reason
 		return object.Ref{}, e
 	}
 	switch {

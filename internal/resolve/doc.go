@@ -12,6 +12,8 @@
 //     how to find it there. The hint says what to set, or to send instead.
 //   - Transient: who is to be asked does not answer, or is busy. The event waits
 //     and uses up no attempt.
+//   - Failed, unresolvable_source: something that is not MLflow's says that there is
+//     nothing. It counts as an attempt.
 //   - Refused, unresolvable_source: who is to be asked does not let us. The event
 //     waits up to PRESTAGE_GIVE_UP_AFTER, since credentials are rotated.
 //

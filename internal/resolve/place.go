@@ -18,6 +18,9 @@ const maxHops = 4
 // maxOutputs is how many models of one run are looked at, the latest first.
 const maxOutputs = 8
 
+// hintNames is for a URI of MLflow's that says too little.
+const hintNames = "want models:/name/version, models:/name@alias, models:/m-id or runs:/id/path"
+
 // Place is the URI at which the files of a are, as the server has it: that of a
 // storage, or one that is kept from clients ("mlflow-artifacts:"). It is
 // whatever the server says, unchecked.
@@ -58,7 +61,7 @@ func (q question) follow(ctx context.Context, uri string) (string, error) {
 		switch strings.ToLower(scheme) {
 		case "models":
 			if !ours || strings.HasPrefix(path, "/") {
-				return "", nowhere(q.of, "it is said to be in the registry of another server")
+				return "", lost(q.of, hintElsewhere, "it is said to be in the registry of another server")
 			}
 			uri, err = q.model(ctx, path)
 		case "runs":
@@ -70,7 +73,7 @@ func (q question) follow(ctx context.Context, uri string) (string, error) {
 			return "", err
 		}
 	}
-	return "", nowhere(q.of, "more than %d URIs lead from one to the next", maxHops)
+	return "", lost(q.of, hintElsewhere, "more than %d URIs lead from one to the next", maxHops)
 }
 
 // model is where a models:/ URI leads: <name>/<version>, <name>@<alias>, or the id
@@ -86,7 +89,7 @@ func (q question) model(ctx context.Context, path string) (string, error) {
 	case !versioned && isID(path):
 		return q.loggedModel(ctx, path)
 	}
-	return "", nowhere(q.of, "%s: want models:/name/version, models:/name@alias or models:/m-id", quote("models:/"+path))
+	return "", lost(q.of, hintNames, "%s is not followed", quote("models:/"+path))
 }
 
 var (
@@ -143,7 +146,7 @@ func (q question) logged(ctx context.Context, id string) (loggedModel, error) {
 func (q question) run(ctx context.Context, path string) (string, error) {
 	id, below, _ := strings.Cut(strings.TrimRight(path, "/"), "/")
 	if !isID(id) {
-		return "", nowhere(q.of, "%s: want runs:/id/path", quote("runs:/"+path))
+		return "", lost(q.of, hintNames, "%s is not followed", quote("runs:/"+path))
 	}
 	var answer struct {
 		Run struct {
@@ -161,7 +164,7 @@ func (q question) run(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	if answer.Run.Info.URI == "" {
-		return "", nowhere(q.of, "the tracking server does not tell where the files of the run are")
+		return "", lost(q.of, hintElsewhere, "the tracking server does not tell where the files of the run are")
 	}
 	models := answer.Run.Outputs.Models
 	for n := len(models) - 1; below != "" && n >= max(0, len(models)-maxOutputs); n-- {

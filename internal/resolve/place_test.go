@@ -84,12 +84,12 @@ func TestPlace(t *testing.T) {
 		{events.Artifact{URI: "runs:/void/a"}, "does not tell where", nil},
 		{events.Artifact{URI: "mlflow-artifacts:/1/x"}, "mlflow-artifacts:/1/x", []string{}},
 		{events.Artifact{URI: "dbfs:/x"}, "dbfs:/x", []string{}},
-		{events.Artifact{URI: "models:/llama/Production"}, "want models:/name/version", []string{}},
-		{events.Artifact{URI: "models:/llama/latest"}, "want models:/name/version", []string{}},
-		{events.Artifact{URI: "models:/../../x"}, "want models:/name/version", []string{}},
+		{events.Artifact{URI: "models:/llama/Production"}, "is not followed (want models:/name/version", []string{}},
+		{events.Artifact{URI: "models:/llama/latest"}, "is not followed (want models:/name/version", []string{}},
+		{events.Artifact{URI: "models:/../../x"}, "is not followed (want models:/name/version", []string{}},
 		{events.Artifact{URI: "models://key:hush@databricks/llama/3"}, "of another server", []string{}},
 		{events.Artifact{URI: "models:llama/3"}, "of another server", []string{}},
-		{events.Artifact{URI: "runs:/../x"}, "want runs:/id/path", []string{}},
+		{events.Artifact{URI: "runs:/../x"}, `"runs:/../x" is not followed`, []string{}},
 	} {
 		tt.of.Registry = events.MLflow
 		before := len(s.questions())

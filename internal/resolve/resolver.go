@@ -45,10 +45,16 @@ func (r *Resolver) Resolve(ctx context.Context, ev events.Event) (events.Event, 
 	return found, nil
 }
 
-// nowhere says that an artifact cannot be found in S3, and why.
+// nowhere says that an artifact cannot be found in S3, and why, with the hint of
+// its registry.
 func nowhere(a events.Artifact, format string, args ...any) *outcome.Error {
+	return lost(a, hints[a.Registry], format, args...)
+}
+
+// lost is nowhere with a hint of its own.
+func lost(a events.Artifact, hint, format string, args ...any) *outcome.Error {
 	return &outcome.Error{
-		Op: op, Class: outcome.Permanent, Reason: outcome.UnresolvableSource, Hint: hints[a.Registry],
+		Op: op, Class: outcome.Permanent, Reason: outcome.UnresolvableSource, Hint: hint,
 		Err: fmt.Errorf("%s: %w", nameOf(a), fmt.Errorf(format, args...)),
 	}
 }
