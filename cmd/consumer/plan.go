@@ -40,6 +40,11 @@ func (p planCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	defer engine.Close()
+	models, err := p.models(ctx, engine, w.teller(p.Output))
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	requests = append(requests, models...)
 	var all error
 	for _, r := range requests {
 		r.NoIndex = p.NoIndex

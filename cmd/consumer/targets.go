@@ -14,7 +14,7 @@ import (
 
 // targets is what warm and plan take.
 type targets struct {
-	URIs        []string `arg:"" name:"uri" help:"s3://bucket/key, or s3://bucket/prefix/ with the slash; - reads one a line from standard input."`
+	URIs        []string `arg:"" name:"uri" help:"s3://bucket/key, or s3://bucket/prefix/ with the slash; models:/name/version, models:/name@alias or runs:/id/path of MLflow's; - reads one a line from standard input, of S3's."`
 	Manifest    bool     `help:"The URIs name manifests: what these list is meant."`
 	WholeBucket bool     `help:"Allow s3://bucket/, which makes a whole bucket hot."`
 }
@@ -23,7 +23,7 @@ type targets struct {
 const maxURIs = 100_000
 
 // requests are the targets as the engine wants them: all single objects are
-// one request.
+// one request. Those of models are left out.
 func (t targets) requests(stdin io.Reader) ([]prestage.Request, error) {
 	var objects prestage.Request
 	var others []prestage.Request
@@ -47,7 +47,12 @@ func (t targets) requests(stdin io.Reader) ([]prestage.Request, error) {
 		}
 		return nil
 	}
+	asked := false
 	for _, uri := range t.URIs {
+		if t.isModel(uri) {
+			asked = true
+			continue
+		}
 		if uri != "-" {
 			if err := add(uri); err != nil {
 				return nil, err
@@ -69,7 +74,7 @@ func (t targets) requests(stdin io.Reader) ([]prestage.Request, error) {
 	if len(objects.Objects) > 0 {
 		others = append([]prestage.Request{objects}, others...)
 	}
-	if len(others) == 0 {
+	if len(others) == 0 && !asked {
 		return nil, errors.New("standard input named no URI")
 	}
 	now := time.Now()

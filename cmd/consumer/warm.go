@@ -71,6 +71,11 @@ func (c warmCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	defer engine.Close()
+	models, err := c.models(ctx, engine, w.teller(c.Output))
+	if err != nil {
+		return fmt.Errorf("warm: %w", err)
+	}
+	requests = append(requests, models...)
 
 	failed := 0
 	for _, r := range requests {

@@ -58,10 +58,10 @@ func decodeMLflow(in *input, ev *Event) error {
 	return root.doc.err
 }
 
-// isOfMLflow says that uri is one that MLflow gives to models and to what runs
+// OfMLflow says that uri is one that MLflow gives to models and to what runs
 // leave behind. The server that we know can tell where they are, unless the URI
 // names another one.
-func isOfMLflow(uri string) bool {
+func OfMLflow(uri string) bool {
 	return (strings.HasPrefix(uri, "models:/") || strings.HasPrefix(uri, "runs:/")) && !strings.Contains(uri, "://")
 }
 

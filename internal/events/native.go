@@ -64,7 +64,7 @@ func readTarget(data *node, ev *Event) {
 	}
 	switch target := given[0]; target.name {
 	case "uri":
-		if uri := target.lenientText(); isOfMLflow(uri) && filledIn(target) != "" {
+		if uri := target.lenientText(); OfMLflow(uri) && filledIn(target) != "" {
 			ev.Artifact = Artifact{Registry: MLflow, URI: uri}
 			return
 		}

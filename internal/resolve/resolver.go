@@ -47,8 +47,8 @@ func (r *Resolver) Resolve(ctx context.Context, ev events.Event) (events.Event, 
 
 // nowhere says that an artifact cannot be found in S3, and why, with the hint of
 // its registry.
-func nowhere(a events.Artifact, format string, args ...any) *outcome.Error {
-	return lost(a, hints[a.Registry], format, args...)
+func nowhere(a events.Artifact, why string) *outcome.Error {
+	return lost(a, hints[a.Registry], "%s", why)
 }
 
 // lost is nowhere with a hint of its own.
