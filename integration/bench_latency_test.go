@@ -1,11 +1,14 @@
 package integration_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,12 +39,24 @@ type latencyResult struct {
 // their own.
 func benchLatency(t *testing.T, e effort) latencyResult {
 	t.Helper()
-	heads := make(chan time.Time, 1)
+	type head struct {
+		path string
+		at   time.Time
+	}
+	heads := make(chan head, 64) // a confirmation may ask once more, and nobody waits for that
+	var replayed atomic.Int64
 	lota := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		at := time.Now()
 		answerRanged(w, r)
-		if r.Header.Get("Range") != "" {
-			heads <- at
+		switch {
+		case r.Header.Get("Range") == "":
+		case strings.HasPrefix(r.URL.Path, "/history/"):
+			replayed.Add(1)
+		default:
+			select {
+			case heads <- head{r.URL.Path, at}:
+			case <-r.Context().Done():
+			}
 		}
 	}))
 	t.Cleanup(lota.Close)
@@ -55,6 +70,7 @@ func benchLatency(t *testing.T, e effort) latencyResult {
 		child(t, part, natsVariable+"="+w.nats.URL(), dialVariable+"="+dial)
 	}
 	launch(t, plainBuild, w.environOf(t, dial)).ready(t)
+	w.benchHistory(t, e.history)
 
 	published := 0
 	turn := func(subject string) func(*testing.T) latencySample {
@@ -66,26 +82,64 @@ func benchLatency(t *testing.T, e effort) latencyResult {
 				m := &nats.Msg{Subject: subject, Data: fmt.Appendf(nil, `{"uri":"s3://bench/run-7/%d"}`, published)}
 				before := time.Now()
 				w.publish(t, m)
-				select {
-				case at := <-heads:
-					took[i] = at.Sub(before)
-				case <-time.After(patience):
-					t.Fatalf("no HEAD for event %d on %s", published, subject)
+				for took[i] == 0 {
+					select {
+					case h := <-heads:
+						if h.path == fmt.Sprintf("/run-7/%d", published) {
+							took[i] = h.at.Sub(before)
+						}
+					case <-time.After(patience):
+						t.Fatalf("no HEAD for event %d on %s", published, subject)
+					}
 				}
 			}
 			return percentiles(took)
 		}
 	}
+	// besideReplay is a turn while a replay goes on, from its first HEAD to after
+	// the turn's last.
+	besideReplay := func(t *testing.T) latencySample {
+		t.Helper()
+		name := fmt.Sprintf("bench-%d", published)
+		before := replayed.Load()
+		p := launch(t, plainBuild, w.environOf(t, dial), "replay", "--name", name, "--force", "--to-seq", strconv.Itoa(e.history))
+		eventually(t, "the replay has begun", func() error {
+			if replayed.Load() == before {
+				return errors.New("it has not asked for anything")
+			}
+			return nil
+		})
+		sample := turn(checkpointSubject)(t)
+		if e.history > e.events { // else it may well have ended
+			select {
+			case <-p.exited:
+				t.Fatalf("the replay of %d events ended before the turn", e.history)
+			default:
+			}
+		}
+		p.kill(t)
+		return sample
+	}
 	contenders := []contender[latencySample]{
 		{"nats.go subscriber, no ack", turn(subscriberSubject)},
 		{"nats.go pull consumer, DoubleAck", turn(pullerSubject)},
 		{"prestage run", turn(checkpointSubject)},
+		{"prestage run, beside a replay", besideReplay},
 	}
 	result := latencyResult{samples: inRounds(t, e.rounds, contenders)}
 	for _, c := range contenders {
 		result.names = append(result.names, c.name)
 	}
 	return result
+}
+
+// benchHistory publishes n events and waits until they are warm.
+func (w *world) benchHistory(t *testing.T, n int) {
+	t.Helper()
+	for i := range n {
+		w.publish(t, &nats.Msg{Subject: checkpointSubject, Data: fmt.Appendf(nil, `{"uri":"s3://bench/history/%d"}`, i)})
+	}
+	w.settled(t)
 }
 
 func percentiles(took []time.Duration) latencySample {

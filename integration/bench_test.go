@@ -20,13 +20,16 @@ type effort struct {
 	rounds int
 	turn   time.Duration // of one contender in one round
 	events int           // published in a turn of the latencies
+	// history is how many events a replay has before it. One turn must not see
+	// its end.
+	history int
 }
 
 func benchEffort() effort {
 	if *benchReport == "" {
-		return effort{rounds: 1, turn: 30 * time.Millisecond, events: 5}
+		return effort{rounds: 1, turn: 30 * time.Millisecond, events: 5, history: 5}
 	}
-	return effort{rounds: *benchRounds, turn: time.Second, events: 500}
+	return effort{rounds: *benchRounds, turn: time.Second, events: 500, history: 10_000}
 }
 
 // TestBenchmarks runs all of them. One round is a turn of each contender, in an
