@@ -71,6 +71,55 @@ func TestBreakerOpens(t *testing.T) {
 	}
 }
 
+// TestHeadBucketRefuses: of a bucket that has served nothing yet, two refused keys
+// and that suffice. Who may read but not list is refused, too, and is served.
+func TestHeadBucketRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		keys string
+		head outcome.Class // nil error unless set
+		open bool
+	}{
+		"two keys":                {keys: "refused-1 refused-2", head: outcome.Refused, open: true},
+		"one bad key":             {keys: "refused-1 refused-1 refused-1", head: outcome.Refused},
+		"served before":           {keys: "good-1 refused-1 refused-2 refused-3", head: outcome.Refused},
+		"served between":          {keys: "refused-1 good-1 refused-2 refused-3", head: outcome.Refused},
+		"the bucket is there":     {keys: "refused-1 refused-2 refused-3"},
+		"HeadBucket is busy":      {keys: "refused-1 refused-2 refused-3", head: outcome.Throttled},
+		"there is no such bucket": {keys: "refused-1 refused-2 refused-3", head: outcome.Failed},
+		"missing ones":            {keys: "missing-1 missing-2 missing-3", head: outcome.Refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, &fakeStore{fill: byKey, headBucket: func(_ context.Context, bucket string) error {
+					if tt.head == 0 {
+						return nil
+					}
+					return failure(tt.head, object.Ref{Bucket: bucket})
+				}})
+				for key := range strings.FieldsSeq(tt.keys) {
+					_ = r.fillOne(t.Context(), r.guard.limiter.NewFlow(Routine), ckpt(key))
+					synctest.Wait()
+				}
+				got := r.guard.Refusing()
+				if open := len(got) > 0; open != tt.open {
+					t.Fatalf("open: %+v", got)
+				}
+				if n := r.store.count("head bucket"); n > 1 {
+					t.Errorf("asked %d times", n)
+				}
+				if tt.open {
+					time.Sleep(refusedFor) // of the bubble's clock
+				}
+				if err := r.fillOne(t.Context(), r.guard.limiter.NewFlow(Routine), ckpt("good-9")); err != nil || len(r.guard.Refusing()) > 0 {
+					t.Errorf("a key that is served: %v, %+v", err, r.guard.Refusing())
+				}
+			})
+		})
+	}
+}
+
 func TestBreakerTriesAgain(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

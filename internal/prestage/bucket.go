@@ -4,8 +4,6 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +20,7 @@ const (
 	refusedFor     = 5 * time.Second  // and of a bucket that refuses
 	maxBuckets     = 1024             // that are remembered without being in use
 	refusedKeys    = 5                // keys that are refused, and none served between: the bucket refuses
+	askedKeys      = 2                // or so many, none served ever, and HeadBucket refused too
 )
 
 // bucketWatch keeps a bucket whose host stalls from holding slots. A bucket's
@@ -32,12 +31,15 @@ const (
 //
 // It also is the breaker of a bucket that refuses us: while that is open, its
 // requests fail at once, so that they take nothing from other buckets, and now
-// and then one is let through. Listings neither open nor close it, and neither
-// does HeadBucket: they need another permission than HeadObject does.
+// and then one is let through. Listings neither open nor close it: they need
+// another permission than HeadObject does. So does HeadBucket, whose refusal counts
+// only of a bucket that has served nothing yet.
 type bucketWatch struct {
 	// ask says nil when the bucket answers. Of the errors only a dead host's and
 	// an unreachable endpoint's say that it does not.
-	ask func(ctx context.Context, bucket string) *outcome.Error
+	ask     func(ctx context.Context, bucket string) *outcome.Error
+	refuses func(ctx context.Context, bucket string) bool // says that HeadBucket is refused
+	limiter *Limiter                                      // of all buckets
 
 	mu      sync.Mutex
 	buckets map[string]*bucketState // those in use, known to answer, or refusing
@@ -53,20 +55,12 @@ type bucketState struct {
 	changed  chan struct{} // closed when those who wait should look again; nil: nobody waits
 	timer    *time.Timer   // runs while a request is under way
 	stopAsk  context.CancelFunc
+	short    shortage
 
 	refused map[string]struct{} // keys, since one was last served
 	refusal *outcome.Error      // why the breaker is open, else nil
 	since   time.Time           // when it opened
 	until   time.Time           // when the next trial may start
-}
-
-// Refusing is a bucket whose breaker is open.
-type Refusing struct {
-	Bucket string
-	Reason outcome.Reason // what the events' letters would say
-	Why    error          // the refusal that opened it, or that of the latest trial
-	Since  time.Time
-	Trial  time.Time // when one request is let through
 }
 
 // visit is one request to a bucket, from the wait for its turn to its end.
@@ -80,8 +74,8 @@ type visit struct {
 	cancel context.CancelCauseFunc
 }
 
-func newBucketWatch(ask func(context.Context, string) *outcome.Error) *bucketWatch {
-	return &bucketWatch{ask: ask, buckets: make(map[string]*bucketState)}
+func newBucketWatch(limiter *Limiter, ask func(context.Context, string) *outcome.Error, refuses func(context.Context, string) bool) *bucketWatch {
+	return &bucketWatch{limiter: limiter, ask: ask, refuses: refuses, buckets: make(map[string]*bucketState)}
 }
 
 // enter waits until a request for ref may be sent. The error is the refusal of
@@ -111,12 +105,21 @@ func (w *bucketWatch) tryEnter(ref object.Ref) (*visit, <-chan struct{}, error) 
 	case b.refusal != nil && !ref.IsPrefix():
 		v.trial, b.until = true, time.Now().Add(b.pause())
 	case (!b.answered || (!b.served && len(b.refused) > 0)) && b.inside >= newBucketLimit:
+		return nil, b.wait(), nil
+	case b.isFull(time.Now()):
 		if b.changed == nil {
-			b.changed = make(chan struct{})
+			time.AfterFunc(shortageLook, func() {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				b.wake()
+			})
 		}
-		return nil, b.changed, nil
+		return nil, b.wait(), nil
 	}
 	b.inside++
+	if b.short.limit != nil {
+		b.short.limit.sent()
+	}
 	return v, nil, nil
 }
 
@@ -141,13 +144,6 @@ func (w *bucketWatch) forget() {
 			delete(w.buckets, name)
 		}
 	}
-}
-
-// refusalOf is the refusal as that of a request for ref.
-func (b *bucketState) refusalOf(ref object.Ref) *outcome.Error {
-	e := *b.refusal
-	e.Ref = ref
-	return &e
 }
 
 // send says that the request is sent now, unless the bucket has turned out to
@@ -269,8 +265,12 @@ func (b *bucketState) learn(v *visit, err error) {
 		if b.refused == nil {
 			b.refused = make(map[string]struct{}, refusedKeys)
 		}
-		if len(b.refused) < refusedKeys {
+		before := len(b.refused)
+		if before < refusedKeys {
 			b.refused[v.ref.Key] = struct{}{}
+		}
+		if len(b.refused) == askedKeys && before < askedKeys && !b.served {
+			go v.watch.askWhole(b, failure)
 		}
 		if v.trial || (b.refusal == nil && len(b.refused) == refusedKeys) {
 			b.refuse(failure)
@@ -286,36 +286,12 @@ func (b *bucketState) hear() {
 	}
 }
 
-// refuse opens the breaker, or keeps it open.
-func (b *bucketState) refuse(why *outcome.Error) {
-	now := time.Now()
-	if b.refusal == nil {
-		b.since = now
+// wait returns what is closed by the next wake.
+func (b *bucketState) wait() <-chan struct{} {
+	if b.changed == nil {
+		b.changed = make(chan struct{})
 	}
-	b.refusal = why
-	b.until = now.Add(b.pause())
-}
-
-// pause is the time between trials. A silent host holds a trial for ten seconds.
-func (b *bucketState) pause() time.Duration {
-	if errors.As(b.refusal, new(deadHostError)) {
-		return deadFor
-	}
-	return refusedFor
-}
-
-// refusing lists the open breakers by bucket.
-func (w *bucketWatch) refusing() []Refusing {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []Refusing
-	for name, b := range w.buckets {
-		if b.refusal != nil {
-			out = append(out, Refusing{Bucket: name, Reason: b.refusal.Reason, Why: b.refusal, Since: b.since, Trial: b.until})
-		}
-	}
-	slices.SortFunc(out, func(a, b Refusing) int { return strings.Compare(a.Bucket, b.Bucket) })
-	return out
+	return b.changed
 }
 
 func (b *bucketState) wake() {

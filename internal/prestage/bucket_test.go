@@ -246,7 +246,7 @@ func TestUnresolvedBucketFailsFast(t *testing.T) {
 func TestBucketMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newBucketWatch(nil)
+		w := newBucketWatch(nil, nil, nil)
 		for i := range 10 * maxBuckets {
 			ref := object.Ref{Bucket: "b" + string(rune('a'+i%26)) + time.Duration(i).String()}
 			v, err := w.enter(t.Context(), ref)

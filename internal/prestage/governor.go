@@ -76,6 +76,9 @@ func (g *governor) restart(now time.Time) {
 	g.ramp, g.cut, g.now = true, now, now
 }
 
+// forgive takes back what refusals have done that were not meant for all.
+func (g *governor) forgive() { g.limit, g.ramp = max(g.limit, min(firstLimit, g.ceiling)), true }
+
 // advance lets time pass. The limit grows only while requests wait for it: a
 // limit that nobody reaches says nothing.
 func (g *governor) advance(now time.Time, reached bool) {

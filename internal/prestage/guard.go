@@ -23,7 +23,7 @@ type Guard struct {
 func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
 	g := &Guard{endpoint: endpoint, limiter: limiter}
 	endpoint.onReturn(limiter.restart)
-	g.buckets = newBucketWatch(func(ctx context.Context, bucket string) *outcome.Error {
+	silent := func(ctx context.Context, bucket string) *outcome.Error {
 		err := head.HeadBucket(ctx, bucket)
 		if err == nil || outcome.As(err).Status != 0 || errors.Is(ctx.Err(), context.Canceled) {
 			return nil
@@ -37,6 +37,10 @@ func NewGuard(endpoint *Endpoint, limiter *Limiter, head BucketHeader) *Guard {
 		}
 		// The question's time may be up: the dial has one of its own.
 		return endpoint.explain(context.WithoutCancel(ctx), &silent)
+	}
+	g.buckets = newBucketWatch(limiter, silent, func(ctx context.Context, bucket string) bool {
+		err := head.HeadBucket(ctx, bucket)
+		return errors.Is(err, outcome.Refused) && outcome.As(err).Status != 0
 	})
 	return g
 }
@@ -78,7 +82,7 @@ func send[T any](ctx, start context.Context, g *Guard, c Claim, ref object.Ref, 
 		return v, err
 	}
 	var permit *Permit
-	defer func() {
+	defer func() { //nolint:contextcheck // what leave may ask of the bucket is for all who come after
 		visit.leave(err) // first, so that whoever gets the permit knows of it
 		permit.Release()
 	}()
@@ -95,7 +99,7 @@ func send[T any](ctx, start context.Context, g *Guard, c Claim, ref object.Ref, 
 	sent := time.Now()
 	v, err = op(during)
 	g.endpoint.observe(err)
-	if congested(err) {
+	if alone := visit.weigh(err, sent); congested(err) && !alone {
 		g.limiter.refused(ref, sent)
 	}
 	if e := outcome.As(err); err != nil && e.Class == outcome.Unreachable {

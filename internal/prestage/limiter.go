@@ -186,6 +186,9 @@ func (l *Limiter) headed(d time.Duration) {
 // comes back at once.
 func (l *Limiter) restart() { l.update(func() { l.governor.restart(time.Now()) }) }
 
+// forgive takes back what refusals have done that were not meant for all.
+func (l *Limiter) forgive() { l.update(l.governor.forgive) }
+
 // update changes something, and then gives out what permits there are.
 func (l *Limiter) update(change func()) {
 	l.mu.Lock()
