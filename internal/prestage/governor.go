@@ -9,15 +9,16 @@ import (
 // fills are multiples of what a fill takes.
 const (
 	firstLimit = 16 // at the start, and after an outage
-	keepShare  = .9 // of what was refused
 
-	// After a cut it takes minPlateau fills, or plateauFills of our own if that is
-	// longer but no more than maxPlateau, until the limit is back where it was
-	// refused, and as many to go as far beyond. Then it doubles again and again:
-	// the capacity has grown.
-	minPlateau   = 8.0
-	maxPlateau   = 24.0
-	plateauFills = 40.0
+	// After a cut it takes plateau fills until the limit is back where it was refused,
+	// and as many to go as far beyond. Then it doubles again and again: the capacity has
+	// grown. Of few permits each is much: who tries to get one more is refused often,
+	// and who holds one is not, so that room is left to others for longer.
+	few          = 4.0
+	keepShare    = .75 // of what was refused
+	keepOfFew    = .6
+	plateau      = 12.0
+	plateauOfFew = 24.0
 	doubling     = 3.0 // fills
 	// At the start nothing is known, and it doubles quickly.
 	minRamp = 100 * time.Millisecond
@@ -28,11 +29,13 @@ const (
 	maxFill     = 2 * time.Minute       // as that
 
 	// A store that answers 503 to one request in a hundred, busy or not, does not
-	// mean us: up to 1 % in the time of a fill are borne.
+	// mean us: up to 1 % in the time of a fill are borne, and one where there are many.
 	borneShare = .01
+	borneOne   = 32 // permits
 	// Below a limit of one, requests are sent one by one, with pauses.
 	lowestLimit = 1. / 8
-	maxPause    = 10 * time.Second
+	maxPause    = 10 * time.Second // or if that is longer
+	pauseFills  = 4
 
 	slowHeadFloor = 8 // slow HEADs do not lower the limit further
 )
@@ -46,6 +49,7 @@ type governor struct {
 	ceiling float64
 	limit   float64
 	refused float64 // the limit that was last too much
+	keep    float64 // share of that, to which it was cut
 	age     float64 // since then, in fills
 	plateau float64 // at this age the limit is back there
 	ramp    bool    // nothing was refused yet
@@ -95,7 +99,7 @@ func (g *governor) advance(now time.Time, reached bool) {
 		g.limit *= math.Exp2(fills / doubling)
 	default:
 		g.age += fills
-		g.limit = g.refused * (1 + (1-keepShare)*math.Pow(min(g.age/g.plateau, 2)-1, 3))
+		g.limit = g.refused * (1 + (1-g.keep)*math.Pow(min(g.age/g.plateau, 2)-1, 3))
 	}
 	g.limit = min(max(g.limit, lowestLimit), g.ceiling)
 }
@@ -130,7 +134,7 @@ func (g *governor) refuse(sent time.Time, inUse int) {
 	if g.now.Sub(g.window) > g.unit() {
 		g.window, g.borne = g.now, 0
 	}
-	if g.borne++; float64(g.borne) > borneShare*g.limit {
+	if g.borne++; float64(g.borne) > borneShare*g.limit && (g.borne > 1 || g.limit < borneOne) {
 		g.lower(inUse)
 	}
 }
@@ -139,9 +143,11 @@ func (g *governor) refuse(sent time.Time, inUse int) {
 // nearer to the capacity than the limit is, but it may be chance.
 func (g *governor) lower(inUse int) {
 	g.refused = min(g.limit, max(float64(inUse), g.limit/2))
-	g.limit = max(keepShare*g.refused, lowestLimit)
+	if g.keep, g.plateau = keepShare, plateau; g.refused < few {
+		g.keep, g.plateau = keepOfFew, plateauOfFew
+	}
+	g.limit = max(g.keep*g.refused, lowestLimit)
 	g.bottom = g.limit == lowestLimit
-	g.plateau = min(max(plateauFills/g.refused, minPlateau), maxPlateau)
 	g.ramp, g.age, g.cut, g.borne = false, 0, g.now, 0
 }
 
@@ -158,7 +164,7 @@ func (g *governor) room(inUse int) int {
 	if g.limit >= 1 {
 		return int(g.limit) - inUse
 	}
-	if inUse == 0 && float64(g.now.Sub(g.lastSent)) >= min(float64(g.unit())/g.limit, float64(maxPause)) {
+	if inUse == 0 && float64(g.now.Sub(g.lastSent)) >= min(float64(g.unit())/g.limit, float64(max(maxPause, pauseFills*g.unit()))) {
 		return 1
 	}
 	return 0

@@ -79,7 +79,7 @@ func TestBadBucketsBesideAHealthyOne(t *testing.T) {
 		{[]string{"models-often-busy"}, 1.2},
 		{[]string{"models-refused"}, 1.2},
 		{[]string{"models-hanging"}, 1.2},
-		{[]string{"models-busy", "models-often-busy", "models-refused", "models-hanging"}, 2},
+		{[]string{"models-busy", "models-often-busy", "models-refused", "models-hanging"}, 4},
 	} {
 		with := took(t, tt.others...)
 		t.Logf("beside %v: %s, alone %s", tt.others, with, alone)
