@@ -135,6 +135,7 @@ func (l *Lane) request(ev events.Event, d *delivery) prestage.Request {
 func Request(ev events.Event, stored, seen time.Time) prestage.Request {
 	return prestage.Request{
 		Objects: ev.Objects, Prefix: ev.Prefix, Manifest: ev.Manifest,
+		Notified: ev.Kind == events.KindObject, Removed: ev.Removed, Layout: ev.Layout,
 		Complete: ev.Complete, TotalObjects: ev.TotalObjects, TotalBytes: ev.TotalBytes,
 		RewarmBefore: ev.RewarmBefore, EventTime: stored, Seen: seen,
 		MissingIsGone: time.Since(stored) > goneAfter,

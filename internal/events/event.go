@@ -32,7 +32,7 @@ type Message struct {
 }
 
 // Event is what a message asks for. Unless Skip is set, exactly one of Objects,
-// Prefix, Manifest and Artifact is.
+// Prefix, Manifest and Artifact is, or Removed with or without Objects.
 type Event struct {
 	// ID and Source identify the event: those of the CloudEvent or of
 	// EventBridge, else those of the SNS message that carried it, else
@@ -46,6 +46,7 @@ type Event struct {
 	Objects  []object.Attrs // named one by one, each key once
 	Prefix   object.Ref     // everything below it; never a whole bucket
 	Manifest object.Ref     // an object that lists what is to be warm
+	Removed  []object.Ref   // what a store told is gone, by which a checkpoint may be complete; with or without Objects
 	Artifact Artifact       // of a registry, whose place in S3 has to be asked for
 
 	Run            string

@@ -3,6 +3,7 @@ package events
 import (
 	"strings"
 
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -41,6 +42,9 @@ func decodeEventBridge(in *input, ev *Event) error {
 	if root.doc.err != nil {
 		return root.doc.err
 	}
+	if what == "Object Deleted" {
+		return decodeDeleted(root, ev)
+	}
 	if what != "Object Created" {
 		leaveOut(ev, quote(what))
 		return nil
@@ -55,6 +59,19 @@ func decodeEventBridge(in *input, ev *Event) error {
 		return nil
 	}
 	ev.Objects = []object.Attrs{attrs}
+	return nil
+}
+
+// decodeDeleted reads a removal, which matters only if it may complete a
+// checkpoint.
+func decodeDeleted(root *node, ev *Event) error {
+	attrs := readDetail(root.get("detail"))
+	if root.doc.err != nil || root.get("detail").get("reason").is("Lifecycle Expiration") || len(layout.Removals(attrs.Key, "")) == 0 {
+		leaveOut(ev, quote("Object Deleted"))
+		return nil
+	}
+	readTime(root.get("time"), ev)
+	ev.Removed = []object.Ref{attrs.Ref}
 	return nil
 }
 

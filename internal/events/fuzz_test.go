@@ -197,8 +197,13 @@ func checkRefusal(t *testing.T, e *outcome.Error) {
 func checkTarget(t *testing.T, ev events.Event) {
 	t.Helper()
 	targets := 0
-	if len(ev.Objects) > 0 {
+	if len(ev.Objects)+len(ev.Removed) > 0 {
 		targets++
+	}
+	for _, ref := range ev.Removed {
+		if err := ref.Check(); err != nil {
+			t.Errorf("removed %v: %v", ref, err)
+		}
 	}
 	if ev.Artifact.Named() {
 		targets++

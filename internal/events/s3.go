@@ -3,9 +3,11 @@ package events
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -27,6 +29,12 @@ func isCreated(eventName string) bool {
 		return true
 	}
 	return false
+}
+
+// isRemoved lists the events that tell of a removal by a program. One by a
+// lifecycle rule has another name, and completes nothing.
+func isRemoved(eventName string) bool {
+	return eventName == "ObjectRemoved:Delete" || eventName == "ObjectRemoved:DeleteMarkerCreated"
 }
 
 func isS3(in *input) bool {
@@ -79,6 +87,9 @@ func readRecords(list *node, plainKey keyReader, ev *Event) error {
 		if list.doc.err != nil {
 			return list.doc.err
 		}
+		if isRemoved(name) && ev.noteRemoval(r, plainKey) {
+			continue
+		}
 		if !isCreated(name) {
 			left.add(name)
 			continue
@@ -105,10 +116,31 @@ func readRecords(list *node, plainKey keyReader, ev *Event) error {
 	}
 	ev.Objects = latest(objects)
 	ev.Note = left.note(len(records))
-	if len(objects) == 0 {
+	if len(objects)+len(ev.Removed) == 0 {
 		ev.Skip = outcome.NotActionable
 	}
 	return nil
+}
+
+// noteRemoval notes what a record tells is gone, if that may complete a
+// checkpoint. One that cannot be read is like all other removals: nothing is to
+// be done.
+func (ev *Event) noteRemoval(r *node, plainKey keyReader) bool {
+	attrs := readRecord(r, plainKey)
+	if r.doc.err != nil {
+		r.doc.err = nil
+		return false
+	}
+	if len(layout.Removals(attrs.Key, "")) == 0 {
+		return false
+	}
+	if len(ev.Removed) == 0 {
+		readTime(r.get("eventTime"), ev)
+	}
+	if !slices.Contains(ev.Removed, attrs.Ref) {
+		ev.Removed = append(ev.Removed, attrs.Ref)
+	}
+	return true
 }
 
 // recordsOf returns the records of a list, or the lone one that stands in its

@@ -33,6 +33,16 @@ func (c *Check) Answer(l Look, found bool, text []byte) {
 // that sees everything.
 func (c *Check) Before() []Look { return c.unanswered(c.absences(c.named)) }
 
+// Unfinished says that one of the answers to Before forbids the rest.
+func (c *Check) Unfinished() bool {
+	for l, a := range c.answers {
+		if l.Absent != "" && a.found {
+			return true
+		}
+	}
+	return false
+}
+
 // After are the questions that are left after listing.
 func (c *Check) After() []Look {
 	f := c.Format()

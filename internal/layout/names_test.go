@@ -103,6 +103,8 @@ func TestKeep(t *testing.T) {
 		"r/epoch_0_step_9/optim/__0_0.distcp":                          {true, false},
 		"r/epoch_0_step_9/model/consolidated/model-1-of-1.safetensors": {false, true},
 		"r/step-1/__0_0.distcp":                                        {true, true},
+		"optimizer-sweep/r/model.safetensors":                          {true, true},
+		"r/checkpoint-5/optimizer_0/__0_0.distcp":                      {true, false},
 		"r/schedulers/a":                                               {true, true},
 	} {
 		if got := [2]bool{KeepRestore.Wants(key), KeepServe.Wants(key)}; got != want || !KeepAll.Wants(key) || !Keep("").Wants(key) {

@@ -12,6 +12,9 @@ import (
 // read, in bytes. Real ones have less than a hundred, or a few thousand.
 const MaxTracker = 64 << 10
 
+// Iterations is how the names of Megatron's checkpoints begin.
+const Iterations = "iter_"
+
 // maxName bounds the name that a tracker may hold.
 const maxName = 255
 

@@ -149,13 +149,18 @@ var mutants = []mutant{
 	},
 	{
 		"fewer objects than announced is incomplete", "totals are not compared",
-		"internal/prestage/planner.go", "	case w.found < w.req.TotalObjects:", "	case false:",
+		"internal/prestage/planner.go", "	case found < w.req.TotalObjects:", "	case false:",
 		"internal/prestage", "TestPlan",
 	},
 	{
 		"small objects are skipped", "the threshold is not compared",
-		"internal/prestage/planner.go", "	case i.Size <= w.minBytes:", "	case false:",
+		"internal/rules/rule.go", "	case size != object.UnknownSize && size <= minBytes:", "	case false:",
 		"integration", "TestManyObjects",
+	},
+	{
+		"a checkpoint that is not whole is not filled for its marker", "what is missing does not matter",
+		"internal/prestage/claims.go", "	if !found.whole {", "	if false {",
+		"internal/prestage", "TestNotices",
 	},
 	{
 		"Retry-After is obeyed", "it is ignored",

@@ -30,7 +30,7 @@ const (
 	Gone          Reason = "gone"           // deleted since
 	NotActionable Reason = "not_actionable" // test ping, access, tag or removal event
 	AwaitsMarker  Reason = "awaits_marker"  // the rules ask to wait for the marker
-	Excluded      Reason = "excluded"       // the rules leave it out
+	Excluded      Reason = "excluded"       // the rules leave it out, or its name is a temporary one
 	DryRun        Reason = "dry_run"        // PRESTAGE_DRY_RUN
 )
 

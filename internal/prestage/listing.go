@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/rules"
 )
 
 // maxEmptyPages in a row are believed: a store may have just deleted keys there.
@@ -33,38 +35,54 @@ func (w *walk) prefix(ctx context.Context) error {
 		return err
 	}
 
-	shards := shardCheck{limit: maxRemembered, room: w.room}
-	defer shards.done()
-	err := w.pages(ctx, func(page Page) error {
-		for _, a := range page.Objects {
-			if a.Size == 0 && strings.HasSuffix(a.Key, "/") {
-				continue // a marker of a folder, no object of anybody
-			}
-			shards.saw(a.Key)
-			if isIndex(a) && !w.req.NoIndex {
-				if err := w.readIndex(ctx, &shards, a.Ref); err != nil {
-					return err
-				}
-			}
-			if err := w.item(Item{Attrs: a, Current: true, Listed: true}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	if w.policy(prefix) == rules.Atomic && !w.req.NoIndex {
+		return w.atomicPrefix(ctx, prefix)
+	}
+	s := w.newSurvey(layout.NewCheck(w.named(prefix), prefix.Key))
+	defer s.done()
+	err := w.survey(ctx, prefix, s, w.listed)
 	if err != nil {
 		return err
 	}
 	if w.found == 0 {
-		return w.missing(prefix, &outcome.Error{
-			Op: "list", Ref: prefix, Class: outcome.Failed, Reason: outcome.NotFound,
-			Err: errors.New("nothing is below the prefix"),
-		})
+		return w.nothing(prefix)
 	}
-	if text := shards.missing(); text != "" {
-		w.incomplete("%s", text)
+	return w.settled(ctx, prefix, s)
+}
+
+// atomicPrefix yields everything below a prefix if it is whole, else nothing.
+func (w *walk) atomicPrefix(ctx context.Context, prefix object.Ref) error {
+	s := w.newSurvey(layout.NewCheck(w.named(prefix), prefix.Key))
+	defer s.done()
+	var sum Summary
+	if err := w.survey(ctx, prefix, s, func(a object.Attrs) error {
+		sum.add(Item{Attrs: a})
+		return nil
+	}); err != nil {
+		return err
 	}
-	return nil
+	if sum.Objects == 0 {
+		return w.nothing(prefix)
+	}
+	if err := w.settled(ctx, prefix, s); err != nil || len(w.sum.Problems) > 0 {
+		return err
+	}
+	if w.checkTotals(sum.Objects, sum); len(w.sum.Problems) > 0 {
+		return nil
+	}
+	return w.pages(ctx, prefix, func(page Page) error { return each(page, w.listed) })
+}
+
+// listed yields an object of a listing.
+func (w *walk) listed(a object.Attrs) error {
+	return w.item(Item{Attrs: a, Current: true, Listed: true})
+}
+
+func (w *walk) nothing(prefix object.Ref) error {
+	return w.missing(prefix, &outcome.Error{
+		Op: "list", Ref: prefix, Class: outcome.Failed, Reason: outcome.NotFound,
+		Err: errors.New("nothing is below the prefix"),
+	})
 }
 
 // checkPrefix is check for what may be a whole bucket.
@@ -77,7 +95,7 @@ func (w *walk) checkPrefix(prefix object.Ref) error {
 
 // pages calls use with one page after the other, and reads the next one
 // meanwhile.
-func (w *walk) pages(ctx context.Context, use func(Page) error) error {
+func (w *walk) pages(ctx context.Context, prefix object.Ref, use func(Page) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	type result struct {
 		page Page
@@ -88,8 +106,8 @@ func (w *walk) pages(ctx context.Context, use func(Page) error) error {
 		go func() {
 			var r result
 			defer func() { c <- r }()
-			defer catch(w.log, w.req.Prefix, func(err error) { r.err = err })
-			r.page, r.err = w.list(ctx, token)
+			defer catch(w.log, prefix, func(err error) { r.err = err })
+			r.page, r.err = w.list(ctx, prefix, token)
 		}()
 		return c
 	}
@@ -110,18 +128,18 @@ func (w *walk) pages(ctx context.Context, use func(Page) error) error {
 			return got.err
 		}
 		if got.page.Next != "" && got.page.Next == token {
-			return w.badListing("the same page comes again and again")
+			return badListing(prefix, "the same page comes again and again")
 		}
 		token = got.page.Next
 		if empty++; len(got.page.Objects) > 0 {
 			empty = 0
 		}
 		if empty > maxEmptyPages {
-			return w.badListing("page after page is empty")
+			return badListing(prefix, "page after page is empty")
 		}
 		for _, a := range got.page.Objects {
-			if !strings.HasPrefix(a.Key, w.req.Prefix.Key) || a.Key <= last {
-				return w.badListing(fmt.Sprintf("key %q is out of place", a.Key))
+			if !strings.HasPrefix(a.Key, prefix.Key) || a.Key <= last {
+				return badListing(prefix, fmt.Sprintf("key %q is out of place", a.Key))
 			}
 			last = a.Key
 		}
@@ -135,43 +153,30 @@ func (w *walk) pages(ctx context.Context, use func(Page) error) error {
 	return nil
 }
 
-func (w *walk) list(ctx context.Context, token string) (Page, error) {
-	ref := w.req.Prefix
+// each calls use with every object of a page but the markers of folders, which
+// are nobody's objects.
+func each(page Page, use func(object.Attrs) error) error {
+	for _, a := range page.Objects {
+		if a.Size == 0 && strings.HasSuffix(a.Key, "/") {
+			continue
+		}
+		if err := use(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walk) list(ctx context.Context, ref object.Ref, token string) (Page, error) {
 	return read(ctx, w.guard, ref, func(ctx context.Context) (Page, error) {
 		return w.store.List(ctx, ref.Bucket, ref.Key, token)
 	})
 }
 
 // badListing is the store's fault: nothing is missing for certain.
-func (w *walk) badListing(text string) error {
+func badListing(prefix object.Ref, text string) error {
 	return &outcome.Error{
-		Op: "list", Ref: w.req.Prefix, Class: outcome.Transient, Reason: outcome.FillFailed,
+		Op: "list", Ref: prefix, Class: outcome.Transient, Reason: outcome.FillFailed,
 		Err: errors.New("the listing cannot be trusted: " + text),
 	}
-}
-
-// readIndex has the shards of a listed index checked. One that cannot be read
-// makes the prefix incomplete, since nobody can load what it describes.
-func (w *walk) readIndex(ctx context.Context, shards *shardCheck, ref object.Ref) error {
-	data, err := w.get(ctx, ref, maxManifestBytes)
-	switch {
-	case errors.Is(err, outcome.Interrupted):
-		return err
-	case errors.Is(err, outcome.Failed), errors.Is(err, outcome.Permanent): // gone, or grown, since it was listed
-		w.incomplete("index %q: %v", ref, err)
-		return nil
-	case err != nil:
-		w.sum.Problems = append(w.sum.Problems, outcome.As(err))
-		return nil
-	}
-	m, err := parseManifest(data, ref, w.check)
-	switch {
-	case err != nil:
-		w.incomplete("index %q: %v", ref, err)
-	case m.shards == nil:
-		w.incomplete("index %q: has no weight_map", ref)
-	default:
-		shards.expect(ref, m.shards)
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -37,6 +38,8 @@ type Summary struct {
 	Bytes   int64                    // of those whose size is known
 	Unsized int64                    // those whose size is not
 	Skips   map[outcome.Reason]int64 // skipped objects by reason
+	Layout  layout.Format            // of the checkpoint below a prefix, "" when there is none that is known
+	Judged  bool                     // it was held against its format's rule: without Problems it is whole
 	// Problems say what is wrong although the plan could be walked: the request
 	// is incomplete, or an index could not be read.
 	Problems []*outcome.Error
@@ -51,6 +54,12 @@ func (s Summary) String() string {
 	}
 	for _, reason := range slices.Sorted(maps.Keys(s.Skips)) {
 		fmt.Fprintf(&b, "; %d skipped: %s", s.Skips[reason], reason)
+	}
+	if s.Layout != "" {
+		fmt.Fprintf(&b, "; a checkpoint of format %s", s.Layout)
+		if s.Judged && len(s.Problems) == 0 {
+			b.WriteString(", complete")
+		}
 	}
 	for _, p := range s.Problems {
 		fmt.Fprintf(&b, "; %s: %v", p.Reason, p)

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/rules"
 )
 
 // readTimeout bounds one page of a listing, or one small GET.
@@ -20,6 +22,8 @@ type Planner struct {
 	guard    *Guard
 	buckets  Buckets
 	minBytes int64
+	rulesNow func() *rules.Set
+	cluster  string
 	room     *room // what the events in hand may remember
 	log      *slog.Logger
 }
@@ -28,8 +32,10 @@ type Planner struct {
 type PlannerConfig struct {
 	Store    Catalogue
 	Guard    *Guard
-	Buckets  Buckets // those that may be touched
-	MinBytes int64   // objects not larger are skipped when their size is known
+	Buckets  Buckets           // those that may be touched
+	MinBytes int64             // objects not larger are skipped when their size is known
+	Rules    func() *rules.Set // those that hold now; nil: there are none
+	Cluster  string            // whose cache is warmed, for the rules
 	Log      *slog.Logger
 }
 
@@ -38,9 +44,12 @@ func NewPlanner(c PlannerConfig) (*Planner, error) {
 	if c.Store == nil || c.Guard == nil || c.Log == nil || c.MinBytes < 0 {
 		return nil, errors.New("planner: needs a store, a guard, a log and a size that is not negative")
 	}
+	if c.Rules == nil {
+		c.Rules = func() *rules.Set { return nil }
+	}
 	return &Planner{
 		store: c.Store, guard: c.Guard, buckets: c.Buckets, minBytes: c.MinBytes,
-		room: newRoom(maxRememberedInHand), log: c.Log,
+		rulesNow: c.Rules, cluster: c.Cluster, room: newRoom(maxRememberedInHand), log: c.Log,
 	}, nil
 }
 
@@ -49,10 +58,10 @@ func NewPlanner(c PlannerConfig) (*Planner, error) {
 // all of it. An error of yield ends the walk and is returned; every other error
 // is an *outcome.Error. Problems in the Summary did not end the walk.
 func (p *Planner) Walk(ctx context.Context, req Request, yield func(Item) error) (Summary, error) {
-	w := &walk{Planner: p, req: req, yield: yield}
+	w := &walk{Planner: p, req: req, rules: p.rulesNow(), yield: yield}
 	var err error
 	switch {
-	case len(req.Objects) > 0 && req.Prefix.Bucket == "" && req.Manifest.Bucket == "":
+	case len(req.Objects)+len(req.Removed) > 0 && req.Prefix.Bucket == "" && req.Manifest.Bucket == "":
 		err = w.objects(ctx, req.Objects)
 	case req.Prefix.Bucket != "" && len(req.Objects) == 0 && req.Manifest.Bucket == "":
 		err = w.prefix(ctx)
@@ -65,7 +74,7 @@ func (p *Planner) Walk(ctx context.Context, req Request, yield func(Item) error)
 		}
 	}
 	if err == nil {
-		w.checkTotals()
+		w.checkTotals(w.found, w.sum)
 	}
 	return w.sum, err
 }
@@ -74,6 +83,7 @@ func (p *Planner) Walk(ctx context.Context, req Request, yield func(Item) error)
 type walk struct {
 	*Planner
 	req   Request
+	rules *rules.Set // the same to the end
 	yield func(Item) error
 	sum   Summary
 	found int64 // objects of the store, without what stands for a missing one
@@ -81,13 +91,7 @@ type walk struct {
 
 // item yields one object that exists, or is said to.
 func (w *walk) item(i Item) error {
-	switch {
-	case i.Skip != "" || i.Size == object.UnknownSize:
-	case i.Size == 0:
-		i.Skip = outcome.Empty
-	case i.Size <= w.minBytes:
-		i.Skip = outcome.TooSmall
-	}
+	w.judge(&i)
 	w.found++
 	w.sum.add(i)
 	return w.yield(i)
@@ -115,8 +119,11 @@ func (w *walk) objects(ctx context.Context, attrs []object.Attrs) error {
 			items[i].Attrs = a // the later one, as far as that can be told
 		}
 	}
-	if w.req.AskSizes {
+	switch {
+	case w.req.AskSizes:
 		return w.sized(ctx, items)
+	case w.req.Notified && !w.req.NoIndex:
+		return w.notified(ctx, items)
 	}
 	for _, i := range items {
 		if err := w.item(i); err != nil {
@@ -141,6 +148,25 @@ func (w *walk) check(ref object.Ref) error {
 	return nil
 }
 
+// judge has i skipped where its name, its rule, or its size as far as that is
+// known, says so.
+func (w *walk) judge(i *Item) {
+	if i.Skip != "" {
+		return
+	}
+	rule := w.rule(i.Ref)
+	if layout.Temporary(i.Key) || !layout.Keep(rule.Keep).Wants(i.Key) {
+		i.Skip = outcome.Excluded
+		return
+	}
+	i.Skip = rule.Skip(w.cluster, i.Key, i.Size, w.minBytes)
+}
+
+// rule is the one for an object, or for a prefix.
+func (w *walk) rule(ref object.Ref) rules.Rule {
+	return w.rules.For(w.req.Subject, ref.Bucket, ref.Key)
+}
+
 // missing settles that nothing is at ref: it may come, or it was deleted since.
 func (w *walk) missing(ref object.Ref, err *outcome.Error) error {
 	if !w.req.MissingIsGone {
@@ -152,13 +178,13 @@ func (w *walk) missing(ref object.Ref, err *outcome.Error) error {
 }
 
 // checkTotals compares what was found with what was announced. More is fine.
-func (w *walk) checkTotals() {
+func (w *walk) checkTotals(found int64, sum Summary) {
 	switch {
-	case w.found == 0: // missing has said so
-	case w.found < w.req.TotalObjects:
-		w.incomplete("%d objects of %d announced", w.found, w.req.TotalObjects)
-	case w.sum.Unsized == 0 && w.sum.Bytes < w.req.TotalBytes:
-		w.incomplete("%d bytes of %d announced", w.sum.Bytes, w.req.TotalBytes)
+	case found == 0: // missing has said so
+	case found < w.req.TotalObjects:
+		w.incomplete("%d objects of %d announced", found, w.req.TotalObjects)
+	case sum.Unsized == 0 && sum.Bytes < w.req.TotalBytes:
+		w.incomplete("%d bytes of %d announced", sum.Bytes, w.req.TotalBytes)
 	}
 }
 

@@ -15,6 +15,15 @@ type Request struct {
 	Prefix   object.Ref     // everything below it
 	Manifest object.Ref     // what this object lists
 
+	// Notified says that a store tells of Objects one by one, as they are written,
+	// and of what was Removed. Either may complete a checkpoint, all of which is
+	// meant then; Removed may come without Objects.
+	Notified bool
+	Removed  []object.Ref
+	Layout   string // how checkpoints are laid out, as the event says; "": their keys tell
+
+	Subject string // of the event's message, for the rules; "" when there is none
+
 	Complete     bool  // nothing more will come: a prefix is listed once
 	TotalObjects int64 // announced number of keys, 0: not announced
 	TotalBytes   int64 // announced bytes, 0: not announced

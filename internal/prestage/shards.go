@@ -2,18 +2,13 @@ package prestage
 
 import (
 	"fmt"
-	"strings"
 
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 )
 
-// indexSuffix is how Hugging Face's index of a sharded model ends.
-const indexSuffix = ".safetensors.index.json"
-
 // isIndex says that a is to be read.
-func isIndex(a object.Attrs) bool {
-	return strings.HasSuffix(a.Key, indexSuffix) && a.Size <= maxManifestBytes
-}
+func isIndex(a object.Attrs) bool { return layout.IsIndex(a.Key) && a.Size <= maxManifestBytes }
 
 // shardCheck compares indexes with the listing that they are in. Most shards
 // come before their index in a listing ("-" sorts before "."), so the keys that

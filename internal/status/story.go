@@ -115,6 +115,8 @@ func names(ev events.Event) string {
 		return ev.Objects[0].Ref.String()
 	case len(ev.Objects) > 1:
 		return fmt.Sprintf("%d objects", len(ev.Objects))
+	case len(ev.Removed) > 0:
+		return "what the removal of " + ev.Removed[0].String() + " completes"
 	default:
 		return string(ev.Artifact.Registry) + " " + ev.Artifact.Name
 	}
