@@ -73,17 +73,18 @@ func (r *registry) settings() []string {
 func TestRegistryNamesThePlace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	w.put("1/models/m-7c1e/artifacts/model.safetensors", "llama/v4/model.safetensors")
+	w.put("1/models/m-7c1e/artifacts/model.safetensors", "llama/v4/model.safetensors", "served/1/models/m-0/artifacts/model.safetensors")
 	r := newRegistry(t, map[string]string{
 		"/model-versions/get-download-uri?name=llama&version=3":   `{"artifact_uri": "models:/m-7c1e"}`,
 		"/logged-models/m-7c1e":                                   `{"model": {"info": {"model_id": "m-7c1e", "artifact_uri": "s3://ckpt/1/models/m-7c1e/artifacts"}}}`,
 		"/model-versions/get-download-uri?name=llama&version=4":   `{"artifact_uri": "s3://ckpt/llama/v4"}`,
 		"/model-versions/get-download-uri?name=proxied&version=1": `{"artifact_uri": "mlflow-artifacts:/1/models/m-0/artifacts"}`,
+		"/model-versions/get-download-uri?name=bricks&version=1":  `{"artifact_uri": "dbfs:/models/x"}`,
 		"/model-versions/get-download-uri?name=foreign&version=1": `{"artifact_uri": "s3://not-ours/llama"}`,
 		"/model-versions/get-download-uri?name=hush&version=1":    `{"artifact_uri": "s3://key:` + mark + `@ckpt/x"}`,
 	})
 	addr := w.gateway(t, raceBuild).gatewayAddr()
-	p := w.run(t, append(r.settings(), "PRESTAGE_BUCKETS=ckpt")...)
+	p := w.run(t, append(r.settings(), "PRESTAGE_BUCKETS=ckpt", "MLFLOW_ARTIFACTS_DESTINATION=s3://ckpt/served")...)
 
 	version := func(name, version, source string) string {
 		return `{"entity":"model_version","action":"created","data":{"name":"` + name + `","version":"` + version + `","source":"` + source + `"}}`
@@ -95,7 +96,8 @@ func TestRegistryNamesThePlace(t *testing.T) {
 		{"a version of a logged model", version("llama", "3", "models:/m-7c1e"), "warm", "", ""},
 		{"an alias", alias("champion"), "warm", "", ""},
 		{"another alias", alias("challenger"), "skipped", "not_actionable", ""},
-		{"a version kept from clients", version("proxied", "1", "mlflow-artifacts:/1/x"), "dead_lettered", "unresolvable_source", "--default-artifact-root"},
+		{"a version that the server serves", version("proxied", "1", "mlflow-artifacts:/1/x"), "warm", "", ""},
+		{"a version elsewhere", version("bricks", "1", "dbfs:/models/x"), "dead_lettered", "unresolvable_source", "dbfs"},
 		{"a version that was deleted", version("gone", "1", "runs:/0a1b/model"), "dead_lettered", "unresolvable_source", "RESOURCE_DOES_NOT_EXIST"},
 		{"a version in another's bucket", version("foreign", "1", "models:/m-1"), "dead_lettered", "bucket_not_allowed", "not-ours"},
 		{"a version with credentials", version("hush", "1", "models:/m-1"), "dead_lettered", "unresolvable_source", "credentials"},
@@ -106,7 +108,7 @@ func TestRegistryNamesThePlace(t *testing.T) {
 			t.Errorf("%s: %q, %q", tt.name, got.Reason, got.Error)
 		}
 	}
-	w.lota.mustHaveAsked(t, once("1/models/m-7c1e/artifacts/model.safetensors", "llama/v4/model.safetensors"))
+	w.lota.mustHaveAsked(t, once("1/models/m-7c1e/artifacts/model.safetensors", "llama/v4/model.safetensors", "served/1/models/m-0/artifacts/model.safetensors"))
 	if _, auth := r.questions(); auth != "Bearer "+mark+"-registry" {
 		t.Errorf("asked with %q", auth)
 	}

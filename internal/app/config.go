@@ -62,6 +62,7 @@ type Config struct {
 	MLflowTrackingTokenFile string `env:"MLFLOW_TRACKING_TOKEN_FILE" doc:"file with the token, read again when it changes; it goes before the one above"`
 	MLflowTrackingUsername  string `env:"MLFLOW_TRACKING_USERNAME" doc:"user name for it, with MLFLOW_TRACKING_PASSWORD; these go before a token, as in MLflow's own clients"`
 	MLflowTrackingPassword  Secret `env:"MLFLOW_TRACKING_PASSWORD" doc:"password for it"`
+	MLflowDestination       string `env:"MLFLOW_ARTIFACTS_DESTINATION" doc:"where that server keeps the files that it serves itself (mlflow-artifacts:), an s3:// URI; as its own setting of this name"`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat string     `env:"LOG_FORMAT" doc:"text or json; text on a terminal, else json"`

@@ -315,6 +315,7 @@ var contract = []struct{ name, value string }{
 	{"MLFLOW_TRACKING_TOKEN_FILE", "config.go"},
 	{"MLFLOW_TRACKING_USERNAME", "u"},
 	{"MLFLOW_TRACKING_PASSWORD", "hush"},
+	{"MLFLOW_ARTIFACTS_DESTINATION", "s3://mlflow/root"},
 	{"PRESTAGE_RULES", "rules.yaml"},
 	{"LOG_LEVEL", "warn"},
 	{"LOG_FORMAT", "text"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/gateway"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/resolve"
 )
 
@@ -19,7 +20,17 @@ func newResolver(cfg Config, log *slog.Logger) (*resolve.Resolver, *resolve.MLfl
 	if err != nil {
 		return nil, nil, err
 	}
-	mlflow := resolve.NewMLflow(tracking, func() resolve.Marks { return resolve.DefaultMarks{} })
+	var destination object.Ref
+	if s := cfg.MLflowDestination; s != "" {
+		if destination, err = object.ParseURI(s); err != nil {
+			shown := s
+			if strings.Contains(shown, "@") {
+				shown = "" // credentials
+			}
+			return nil, nil, &SettingError{"MLFLOW_ARTIFACTS_DESTINATION", shown, "want the s3:// URI below which the tracking server keeps its artifacts"}
+		}
+	}
+	mlflow := resolve.NewMLflow(tracking, destination, func() resolve.Marks { return resolve.DefaultMarks{} })
 	return resolve.New(map[events.Registry]resolve.Finder{events.MLflow: mlflow}), mlflow, nil
 }
 

@@ -32,12 +32,15 @@ func TestTrackingSettings(t *testing.T) {
 		{[]string{"MLFLOW_TRACKING_URI=http://mlflow?key=hush"}, `MLFLOW_TRACKING_URI="http://mlflow": want`},
 		{[]string{"MLFLOW_TRACKING_URI=https://u:hush@mlflow"}, "MLFLOW_TRACKING_USERNAME"},
 		{[]string{"MLFLOW_TRACKING_URI=http://mlflow", "MLFLOW_TRACKING_TOKEN_FILE=/nowhere"}, `MLFLOW_TRACKING_TOKEN_FILE="/nowhere": want`},
+		{[]string{"MLFLOW_ARTIFACTS_DESTINATION=s3://mlflow"}, ""},
+		{[]string{"MLFLOW_ARTIFACTS_DESTINATION=./mlartifacts"}, `MLFLOW_ARTIFACTS_DESTINATION="./mlartifacts": want`},
+		{[]string{"MLFLOW_ARTIFACTS_DESTINATION=s3://u:hush@mlflow"}, "MLFLOW_ARTIFACTS_DESTINATION: want"},
 	} {
 		c := parse(t, tt.environ...) // no command that asks no server minds
-		tracking, err := c.Tracking(log)
+		_, _, err := newResolver(c, log)
 		if tt.want == "" {
-			if err != nil || (tracking == nil) != (c.MLflowTrackingURI == "") {
-				t.Errorf("%q: %v, %v", tt.environ, tracking, err)
+			if err != nil {
+				t.Errorf("%q: %v", tt.environ, err)
 			}
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 
 // hintElsewhere is for files that are not where an S3 client finds them. With its
 // defaults a server keeps the place to itself ("mlflow-artifacts:").
-const hintElsewhere = `have the tracking server name places in S3: mlflow server --no-serve-artifacts --default-artifact-root s3://bucket/prefix; or publish a native event with the URI of the version's files: {"uri":"s3://bucket/prefix/"}`
+const hintElsewhere = `set MLFLOW_ARTIFACTS_DESTINATION to the s3:// URI that the tracking server has for it; or publish a native event with the URI of the version's files: {"uri":"s3://bucket/prefix/"}`
 
 // directory makes uri, which MLflow says to hold the files of a, the prefix that
 // is meant, whether it ends in "/" or not.

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
 
@@ -38,6 +39,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add("llama", "3", "", 200, `{"artifact_uri":"models:/m-7c1e"}`, `{"model":{"info":{"name":"model","artifact_uri":"s3://models/x"}}}`)
 	f.Add("", "", "models:/llama@champion", 200, `{"model_version":{"name":"llama","version":"3"}}`, `{"artifact_uri":"s3://models/llama/3"}`)
 	f.Add("", "", "runs:/0a1b/model", 200, `{"run":{"info":{"artifact_uri":"s3://m/0a1b"},"outputs":{"model_outputs":[{"model_id":"m-1"},{"model_id":"../.."}]}}}`, `{}`)
+	f.Add("llama", "3", "", 200, `{"artifact_uri":"mlflow-artifacts://h:1/1/a"}`, "")
 	f.Add("..", "..", "runs:/../..", 404, absentBody, "")
 	f.Add("a\x00", "\n", "models://u:p@h/x/1", 503, "<html>", "null")
 	f.Add("", "", "models:/%2e%2e/1", 301, `{"error_code":"X"}`, "[]")
@@ -45,7 +47,7 @@ func FuzzAnswers(f *testing.F) {
 		s := &script{t: t, status: status, answers: []string{first, second}}
 		tr := NewTracking(&url.URL{Scheme: "http", Host: "mlflow.test", Path: "/base"}, func(context.Context) string { return "Bearer " + token })
 		tr.client.Transport = s
-		m := NewMLflow(tr, defaultMarks)
+		m := NewMLflow(tr, object.Ref{Bucket: "mlflow"}, defaultMarks)
 		m.again = nil
 		ev, err := m.Find(t.Context(), events.Event{Artifact: events.Artifact{Registry: events.MLflow, Name: name, Version: version, URI: uri}})
 		if s.asked > 1+maxHops*(2+maxOutputs) {

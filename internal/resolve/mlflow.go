@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
 
@@ -19,14 +20,17 @@ type Marks interface {
 
 // MLflow finds versions of models in MLflow's registry.
 type MLflow struct {
-	tracking *Tracking
-	marks    func() Marks
-	again    []time.Duration
+	tracking    *Tracking
+	destination object.Ref
+	marks       func() Marks
+	again       []time.Duration
 }
 
-// NewMLflow asks tracking, nil for no server. Marks are those that count now.
-func NewMLflow(tracking *Tracking, marks func() Marks) *MLflow {
-	return &MLflow{tracking: tracking, marks: marks, again: []time.Duration{300 * time.Millisecond, time.Second, 2 * time.Second}}
+// NewMLflow asks tracking, nil for no server. Destination is where the server keeps
+// what it names as "mlflow-artifacts:", as its option --artifacts-destination has
+// it; zero: not known. Marks are those that count now.
+func NewMLflow(tracking *Tracking, destination object.Ref, marks func() Marks) *MLflow {
+	return &MLflow{tracking: tracking, destination: destination, marks: marks, again: []time.Duration{300 * time.Millisecond, time.Second, 2 * time.Second}}
 }
 
 // Close ends the connections that are idle.
@@ -69,8 +73,22 @@ func (m *MLflow) Find(ctx context.Context, ev events.Event) (events.Event, error
 	if err != nil {
 		return ev, err
 	}
-	ev.Prefix, err = directory(a, uri)
+	ev.Prefix, err = directory(a, m.behind(uri))
 	return ev, err
+}
+
+// behind is uri, or where in S3 it leads if the server keeps that to itself
+// (mlflow-artifacts:/path, perhaps with its own host): it has the path below its
+// destination.
+func (m *MLflow) behind(uri string) string {
+	path, proxied := strings.CutPrefix(uri, "mlflow-artifacts:")
+	if host, found := strings.CutPrefix(path, "//"); found {
+		_, path, _ = strings.Cut(host, "/")
+	}
+	if path = strings.Trim(path, "/"); !proxied || path == "" || m.destination.Bucket == "" {
+		return uri
+	}
+	return join(m.destination.String(), path)
 }
 
 // place asks the server. One that reads from a replica of its database may not

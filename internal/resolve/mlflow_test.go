@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
 
@@ -32,7 +33,7 @@ func TestDefaultMarks(t *testing.T) {
 		{events.Artifact{TagKey: "owner", TagValue: "prod"}, false},
 	} {
 		tt.Registry, tt.Name, tt.Version = events.MLflow, "llama", "3"
-		ev, err := NewMLflow(nil, defaultMarks).Find(t.Context(), events.Event{Artifact: tt.Artifact})
+		ev, err := NewMLflow(nil, object.Ref{}, defaultMarks).Find(t.Context(), events.Event{Artifact: tt.Artifact})
 		if (ev.Skip == outcome.NotActionable) == tt.serves || (ev.Note == "") != tt.serves || (err != nil) != tt.serves {
 			t.Errorf("%+v: skip %q, note %q, error %v", tt.Artifact, ev.Skip, ev.Note, err)
 		}
@@ -57,7 +58,7 @@ func TestFind(t *testing.T) {
 		if name == "llama" {
 			version = "3"
 		}
-		ev, err := NewMLflow(s.tracking(t), defaultMarks).Find(t.Context(), events.Event{
+		ev, err := NewMLflow(s.tracking(t), object.Ref{}, defaultMarks).Find(t.Context(), events.Event{
 			ID: "e", Artifact: events.Artifact{Registry: events.MLflow, Name: name, Version: version},
 		})
 		if want == "" {
@@ -77,7 +78,7 @@ func TestFindAsksAgain(t *testing.T) {
 	t.Parallel()
 	const uri = "GET /api/2.0/mlflow/model-versions/get-download-uri?name=llama&version=3"
 	s := newServer(t, nil)
-	m := NewMLflow(s.tracking(t), defaultMarks)
+	m := NewMLflow(s.tracking(t), object.Ref{}, defaultMarks)
 	m.again = []time.Duration{time.Microsecond, time.Microsecond}
 	ev := events.Event{Artifact: events.Artifact{Registry: events.MLflow, Name: "llama", Version: "3"}}
 
@@ -96,5 +97,29 @@ func TestFindAsksAgain(t *testing.T) {
 	s.onAsked(cancel)
 	if _, err := m.Find(ctx, ev); outcome.As(err).Class != outcome.Interrupted {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestBehind: what a server keeps to itself is found where it keeps it.
+func TestBehind(t *testing.T) {
+	t.Parallel()
+	bucket, below, none := object.Ref{Bucket: "mlflow"}, object.Ref{Bucket: "mlflow", Key: "root/"}, object.Ref{}
+	for _, tt := range []struct {
+		destination object.Ref
+		uri, want   string
+	}{
+		{bucket, "mlflow-artifacts:/1/models/m-7c1e/artifacts", "s3://mlflow/1/models/m-7c1e/artifacts"},
+		{below, "mlflow-artifacts:/1/a/", "s3://mlflow/root/1/a"},
+		{below, "mlflow-artifacts://mlflow.example.com:5000/1/a", "s3://mlflow/root/1/a"},
+		{none, "mlflow-artifacts:/1/a", "mlflow-artifacts:/1/a"},
+		{below, "mlflow-artifacts:/", "mlflow-artifacts:/"}, // all that there is
+		{below, "mlflow-artifacts://mlflow.example.com", "mlflow-artifacts://mlflow.example.com"},
+		{below, "s3://models/llama", "s3://models/llama"},
+		{below, "/1/a", "/1/a"},
+		{below, "", ""},
+	} {
+		if got := NewMLflow(nil, tt.destination, defaultMarks).behind(tt.uri); got != tt.want {
+			t.Errorf("%s, %q: %q, want %q", tt.destination, tt.uri, got, tt.want)
+		}
 	}
 }
