@@ -126,15 +126,23 @@ func TestReadmeDeadLetters(t *testing.T) {
 // TestReadmeReconcile finds what never became an event.
 func TestReadmeReconcile(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	mlflow := newRegistry(t, map[string]string{
+		"/model-versions/search?max_results=100": `{"model_versions": [` +
+			`{"name": "llama", "version": "3", "source": "s3://models/v3", "aliases": ["champion"]},` +
+			`{"name": "llama", "version": "4", "source": "s3://models/v4"}]}`,
+		"/model-versions/get-download-uri?name=llama&version=3": `{"artifact_uri": "s3://models/v3"}`,
+	})
+	s := newStage(t, mlflow.settings()...)
 	s.put("run-7/step-100/__0_0.distcp", "run-8/step-1/__0_0.distcp")
 	s.store.CreateBucket("models")
 	s.store.Put("models", "llama/model.safetensors", large)
 	s.store.Put("models", "listed.safetensors", large)
+	s.store.Put("models", "v3/model.safetensors", large)
+	s.store.Put("models", "v4/model.safetensors", large) // which nothing asks for
 	s.file(t, "published.txt", "s3://models/listed.safetensors\n")
-	mustExit(t, s.lines(t, example(t, "README.md#what-never-became-an-event")), 0, 0, 0)
+	mustExit(t, s.lines(t, example(t, "README.md#what-never-became-an-event")), 0, 0, 0, 0)
 	s.settledOn(t, modelDurable)
-	s.lota.mustHaveAsked(t, once("llama/model.safetensors", "listed.safetensors")) // the first line is a dry run
+	s.lota.mustHaveAsked(t, once("llama/model.safetensors", "listed.safetensors", "v3/model.safetensors")) // the first line is a dry run
 }
 
 // TestWaitingCommands waits for what has come and for what comes.
