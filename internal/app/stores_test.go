@@ -1,9 +1,14 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dlq"
@@ -101,8 +106,32 @@ func TestStoresCannotBeAsked(t *testing.T) {
 	if missing, err := r.missing(bounded(t)); missing != nil || err != nil {
 		t.Error(missing, err)
 	}
+	for what, change := range map[string]func(*stores){
+		"a stream": func(s *stores) { s.letters = muteStream{s.letters} },
+		"a bucket": func(s *stores) { s.receipts = muteBucket{s.receipts} },
+	} {
+		s := r.stores
+		change(&s)
+		if missing, err := s.missing(bounded(t)); missing != nil || !errors.Is(err, nats.ErrTimeout) {
+			t.Errorf("%s does not answer: %v, %v", what, missing, err)
+		}
+	}
 	srv.Stop()
 	if missing, err := r.missing(bounded(t)); missing != nil || err == nil {
 		t.Error(missing, err)
 	}
+}
+
+// muteStream and muteBucket do not say whether they exist.
+type (
+	muteStream struct{ jetstream.Stream }
+	muteBucket struct{ jetstream.KeyValue }
+)
+
+func (muteStream) Info(context.Context, ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	return nil, nats.ErrTimeout
+}
+
+func (muteBucket) Status(context.Context) (jetstream.KeyValueStatus, error) {
+	return nil, nats.ErrTimeout
 }

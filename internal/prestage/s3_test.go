@@ -268,6 +268,14 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// TestNoProxyIsUsed: a proxy would be sent what only LOTA may see.
+func TestNoProxyIsUsed(t *testing.T) {
+	t.Parallel()
+	if NewTransport(1, time.Second, "").Proxy != nil {
+		t.Error("the transport has a proxy")
+	}
+}
+
 func TestExpressBucketNamesOpenNoSession(t *testing.T) {
 	t.Parallel()
 	var uri atomic.Value
