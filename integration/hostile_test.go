@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
@@ -196,6 +198,83 @@ func TestHugeManifest(t *testing.T) {
 		t.Errorf("peak memory is %d MiB, want at most %d MiB", peak>>20, maxRSS>>20)
 	}
 	w.lota.mustHaveAsked(t, once("last.ckpt"))
+}
+
+// TestManifestOfMany has one event name 100,000 objects by manifest, with
+// INTEGRATION_LONG=1 a million, all of which are filled.
+func TestManifestOfMany(t *testing.T) {
+	t.Parallel()
+	const each = 10_000 // objects of a bucket: so short are URIs of which a million fit
+	listed := 10 * each
+	if os.Getenv("INTEGRATION_LONG") == "1" {
+		listed = 100 * each
+	}
+	w := newWorld(t, nil)
+	text := []byte("[")
+	for b := range listed / each {
+		name := fmt.Sprintf("a%02d", b)
+		w.store.CreateBucket(name)
+		if err := w.store.AddRange(name, "%04d", each, large); err != nil {
+			t.Fatal(err)
+		}
+		for i := range each {
+			text = fmt.Appendf(text, `"s3://%s/%04d",`, name, i)
+		}
+	}
+	text[len(text)-1] = ']'
+	w.store.PutBytes(bucket, "manifest.json", text)
+	p := launch(t, plainBuild, w.environ(t, "PRESTAGE_CONFIRM=response")).ready(t)
+	s := w.checkpoint(t, "many", map[string]any{"manifest": uri("manifest.json")})
+	w.progress(t, int64(listed))
+	r := w.ends(t, s, "warm")
+	if diff := cmp.Diff(counts{Total: listed, Filled: listed}, r.Objects); diff != "" {
+		t.Errorf("receipt's counts (-want +got):\n%s", diff)
+	}
+	peak := p.peakMemory(t)
+	t.Logf("%d objects took %d MiB at most and %.1f s", listed, peak>>20, r.Seconds)
+	if peak > maxRSS {
+		t.Errorf("peak memory is %d MiB, want at most %d MiB", peak>>20, maxRSS>>20)
+	}
+	// As many requests as fills: an object that is asked for again has none.
+	if c := w.lota.Counters(); c.RangeRequests != int64(listed) || c.FillsStarted != int64(listed) {
+		t.Errorf("%d ranged HEADs started %d fills, want %d of each", c.RangeRequests, c.FillsStarted, listed)
+	}
+}
+
+// TestLargePayloads has more events wait than a lane has slots, each as large as
+// the program reads: it takes a few of them at a time.
+func TestLargePayloads(t *testing.T) {
+	t.Parallel()
+	const events = 64
+	w := newWorldWith(t, natstest.Options{MaxPayload: largestPayload}, lotasim.Credential{AccessKeyID: accessKey, SecretAccessKey: secretKey}, synchronous)
+	p := launch(t, plainBuild, w.environ(t)).ready(t)
+	hold := w.lota.holdFills(t)
+	tail := strings.Repeat("k", 130)
+	var sents []sent
+	for i := range events {
+		objects := make([]map[string]any, 49_999)
+		for j := range objects {
+			objects[j] = map[string]any{"key": fmt.Sprintf("%05d%s", j, tail), "size": 1}
+		}
+		key := fmt.Sprintf("event-%d.pt", i)
+		w.put(key)
+		sents = append(sents, w.checkpoint(t, key, map[string]any{"bucket": bucket, "objects": append(objects, map[string]any{"key": key})}))
+	}
+	w.lota.filling(t, 4)
+	throughout(t, 3*time.Second, func() {
+		if n := w.durable(t, checkpointDurable).NumAckPending; n != 4 { // of 32 MiB
+			t.Errorf("%d events are in hand", n)
+		}
+	})
+	hold.Release()
+	for _, s := range sents {
+		w.ends(t, s, "warm")
+	}
+	peak := p.peakMemory(t)
+	t.Logf("%d events of %d bytes took %d MiB at most", events, len(w.storedAt(t, sents[0].seq).Data), peak>>20)
+	if peak > 2*maxRSS {
+		t.Errorf("peak memory is %d MiB, want at most %d MiB", peak>>20, 2*maxRSS>>20)
+	}
 }
 
 // TestAnswerNobodyAskedFor has a server send a second answer after each. What

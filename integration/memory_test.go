@@ -36,17 +36,7 @@ func testMemory(t *testing.T, complete bool) {
 	p := launch(t, plainBuild, w.environ(t, "PRESTAGE_CONFIRM=response")).ready(t)
 	s := w.checkpoint(t, "step-100", map[string]any{"uri": uri("run-7/step-100/"), "complete": complete, "total_objects": objects})
 
-	// It may take longer than patience, but not without progress.
-	for asked := int64(0); asked < objects; {
-		eventually(t, "more objects are asked for", func() error {
-			n := w.lota.Counters().RangeRequests
-			if n == asked {
-				return fmt.Errorf("still %d", n)
-			}
-			asked = n
-			return nil
-		})
-	}
+	w.progress(t, objects)
 	r := w.ends(t, s, "warm")
 	peak := p.peakMemory(t)
 	t.Logf("%d objects took %d MiB at most and %.1f s", objects, peak>>20, r.Seconds)
@@ -66,6 +56,22 @@ func testMemory(t *testing.T, complete bool) {
 		}
 	}
 	w.settled(t)
+}
+
+// progress waits until so many ranged HEADs were sent. It may take longer than
+// patience, but not without progress.
+func (w *world) progress(t *testing.T, want int64) {
+	t.Helper()
+	for asked := int64(0); asked < want; {
+		eventually(t, "more objects are asked for", func() error {
+			n := w.lota.Counters().RangeRequests
+			if n == asked {
+				return fmt.Errorf("still %d", n)
+			}
+			asked = n
+			return nil
+		})
+	}
 }
 
 // peakMemory is the largest resident set so far, in bytes.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/events"
@@ -19,6 +20,14 @@ import (
 // Slots is how many messages a lane has in hand at most: messages are the unit
 // of delivery, fills the unit of cost (those have a limit of their own).
 const Slots = 64
+
+// Bounds of what a lane has in hand, in bytes of payload: what an event names
+// takes several times that while it is worked on. A payload larger than one may
+// be is not read, and counts as one that is.
+const (
+	maxInHand  = 32 << 20
+	maxPayload = 8 << 20
+)
 
 // ErrGone says that the lane's consumer or stream was deleted.
 var ErrGone = errors.New("consumer or stream was deleted")
@@ -110,6 +119,7 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 
 	pulls := &puller{Lane: l, cons: cons}
 	slots := make(chan struct{}, Slots)
+	payloads := semaphore.NewWeighted(maxInHand)
 	var inHand sync.WaitGroup
 	defer inHand.Wait()
 	withdrawn := make(chan struct{})
@@ -127,9 +137,13 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 			return nil
 		case slots <- struct{}{}:
 		}
+		if payloads.Acquire(fetch, maxPayload) != nil { // the next may be as large as that
+			return nil
+		}
 		msg, err := pulls.next(fetch)
 		if err != nil || msg == nil {
 			<-slots
+			payloads.Release(maxPayload)
 			if err != nil {
 				abandon(err)
 				return err
@@ -139,8 +153,13 @@ func (l *Lane) Run(work, fetch context.Context, cons jetstream.Consumer) error {
 			}
 			continue
 		}
+		weight := min(int64(len(msg.Data())), maxPayload)
+		payloads.Release(maxPayload - weight)
 		inHand.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				<-slots
+				payloads.Release(weight)
+			}()
 			l.work(work, fetch, withdrawn, msg)
 		})
 	}
