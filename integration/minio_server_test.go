@@ -41,7 +41,7 @@ func startMinIO(t *testing.T, n *natstest.Server) *minio {
 	t.Helper()
 	path := os.Getenv(minioVariable)
 	if path == "" {
-		t.Skip(minioVariable + " is not set, so there is no genuine bucket notification to test with: go tool task minio")
+		t.Skip("MinIO is not installed: go tool task minio builds it and sets " + minioVariable)
 	}
 	m := &minio{addr: freeAddr(t)}
 	var log output

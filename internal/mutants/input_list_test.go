@@ -77,4 +77,9 @@ var inputMutants = []mutant{
 		"internal/events/decode.go", "return Event{ID: ev.ID, Source: ev.Source, Format: ev.Format}, refuse", "return Event{}, refuse",
 		"internal/events", "TestIdentityOfRefusedEvents",
 	},
+	{
+		"hostile input is refused", "payloads in hand may take any memory",
+		"internal/consumer/lane.go", "maxInHand  = 32 << 20", "maxInHand  = 32 << 30",
+		"integration", "TestLargePayloads",
+	},
 }
