@@ -235,9 +235,13 @@ func TestManifestOfMany(t *testing.T) {
 	if peak > maxRSS {
 		t.Errorf("peak memory is %d MiB, want at most %d MiB", peak>>20, maxRSS>>20)
 	}
-	// As many requests as fills: an object that is asked for again has none.
-	if c := w.lota.Counters(); c.RangeRequests != int64(listed) || c.FillsStarted != int64(listed) {
-		t.Errorf("%d ranged HEADs started %d fills, want %d of each", c.RangeRequests, c.FillsStarted, listed)
+	// As many fills as requests: an object that is asked for again has none.
+	fills := int64(listed)
+	if len(text) > small { // the manifest was read, which fills it, too
+		fills++
+	}
+	if c := w.lota.Counters(); c.RangeRequests != int64(listed) || c.FillsStarted != fills {
+		t.Errorf("%d ranged HEADs, %d fills, want %d and %d", c.RangeRequests, c.FillsStarted, listed, fills)
 	}
 }
 
