@@ -28,6 +28,23 @@ type stage struct {
 	env     []string
 }
 
+// put is world's, and makes whole checkpoints of what it puts.
+func (s *stage) put(keys ...string) {
+	s.world.put(keys...)
+	for _, key := range keys {
+		if dir, file, _ := strings.Cut(key, "model.safetensors"); file == "" && strings.Contains(dir, "/checkpoint-") {
+			s.store.Put(bucket, dir+"trainer_state.json", 1000)
+		}
+		dir, isShard := strings.CutSuffix(key, "__0_0.distcp")
+		if isShard {
+			s.store.Put(bucket, dir+".metadata", 1000)
+		}
+		if isShard && strings.HasSuffix(dir, ".ckpt/") {
+			s.store.Put(bucket, dir+"meta.pt", 1000)
+		}
+	}
+}
+
 func newStage(t *testing.T, settings ...string) *stage {
 	t.Helper()
 	return newStageWith(t, nil, settings...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
@@ -68,6 +69,8 @@ type (
 		Unsized     int64                    `json:"unsized"`
 		FillBytes   int64                    `json:"fill_bytes"`
 		Skipped     map[outcome.Reason]int64 `json:"skipped"`
+		Layout      layout.Format            `json:"layout"`   // of the checkpoint below a prefix, "": none is known
+		Complete    *bool                    `json:"complete"` // null: no rule says
 		Problems    []string                 `json:"problems"`
 		MaxTierCost *float64                 `json:"max_tier_cost_usd"` // null: not known, since some size is not
 		PricesOf    string                   `json:"prices_of"`
@@ -106,7 +109,11 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 	}
 	out := plannedSummary{
 		Target: title(r), Objects: sum.Objects, Bytes: sum.Bytes, Unsized: sum.Unsized, FillBytes: fill,
-		Skipped: map[outcome.Reason]int64{}, Problems: []string{}, PricesOf: pricesOf,
+		Skipped: map[outcome.Reason]int64{}, Problems: []string{}, PricesOf: pricesOf, Layout: sum.Layout,
+	}
+	if sum.Layout != "" && sum.Judged {
+		whole := len(sum.Problems) == 0
+		out.Complete = &whole
 	}
 	if unsized == 0 {
 		most := tierCost(fill)

@@ -14,7 +14,7 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/reconcile", "internal/consumer", "internal/events", "internal/status", "internal/dlq", "internal/prestage", "internal/dedupe",
+		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/reconcile", "internal/consumer", "internal/events", "internal/status", "internal/dlq", "internal/layout", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},

@@ -7,7 +7,7 @@ import (
 
 // maxDirs bounds what a Check remembers of a listing: directories, and sets of
 // shards. What comes beyond is not held against anybody.
-const maxDirs = 10_000
+const maxDirs = 1000
 
 // Check holds what a listing shows against the rule of a format. It is told of
 // every key below its prefix, in the order of the listing.
@@ -110,7 +110,7 @@ func (c *Check) seeDCP(dir, name string) {
 		h.metadata = h.metadata || dir == ""
 	case strings.HasSuffix(name, shardSuffix):
 		h.shard = true
-		if _, ok := c.covered[dir]; !ok {
+		if !c.covers(dir) {
 			note(&c.bare, dir)
 		}
 	case dir != "":
@@ -157,10 +157,12 @@ func note(set *map[string]struct{}, s string) {
 }
 
 // Format is the format that the keys have: the named one, or one of its family,
-// or, when none of them looks like it, none.
+// or, when none of them looks like it, none. A whole bucket is no checkpoint.
 func (c *Check) Format() Format {
 	f := c.recognised()
 	switch {
+	case c.prefix == "":
+		return ""
 	case c.named == "", c.named.family(f) && f != "":
 		return f
 	case c.named == Lightning && c.looksLike(LightningSharded):

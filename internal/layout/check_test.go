@@ -134,6 +134,8 @@ func TestCheck(t *testing.T) {
 		{"", "5/", "commit_success.txt _METADATA", nil, Orbax, ""},
 		{"", "r/5/", "default/_METADATA default/d/x", nil, Orbax, ""},
 		{NeMo, "r/", "x.nemo", nil, "", ""},
+		{"", "", "step-1/__0_0.distcp", nil, "", ""},
+		{DCP, "", "__0_0.distcp", nil, "", ""},
 	} {
 		f, missing := held(tt.named, tt.prefix, tt.keys, tt.texts)
 		if f != tt.want || (missing == "") != (tt.missing == "") || !strings.Contains(missing, tt.missing) {
