@@ -36,6 +36,8 @@ var parts = map[string]func(ctx context.Context) error{
 	"lotasim":                 playLOTASim,
 	"nats.go subscriber":      playSubscriber,
 	"nats.go pull, DoubleAck": playPuller,
+
+	"net/http, publish with ack": playBarePublisher,
 }
 
 // play is the whole life of a child.

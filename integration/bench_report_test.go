@@ -16,6 +16,7 @@ type benchResults struct {
 	load    string // of the machine, before
 	heads   []headResult
 	latency latencyResult
+	gateway []gatewayResult
 }
 
 // render writes the page: ratios first, since they hold on other machines.
@@ -39,17 +40,22 @@ ratio is taken within each round. Client and server share the machine's processo
 `, e.rounds, time.Now().UTC().Format(time.DateOnly), processor(), runtime.NumCPU(), runtime.GOOS+"/"+runtime.GOARCH, b.load, runtime.Version())
 	b.headRatios(p)
 	b.latencyRatios(p)
+	b.gatewayRatios(p)
 	b.headFigures(p)
 	b.latencyFigures(p)
+	b.gatewayFigures(p)
 	return p.String()
 }
 
-func cpuOf(s headSample) float64       { return s.cpu }
-func perSecondOf(s headSample) float64 { return s.perSecond }
-func p50Of(s latencySample) float64    { return s.p50 }
-func p99Of(s latencySample) float64    { return s.p99 }
-func times(v float64) string           { return strconv.FormatFloat(v, 'f', 2, 64) }
-func whole(v float64) string           { return strconv.FormatFloat(math.Round(v), 'f', 0, 64) }
+func cpuOf(s headSample) float64           { return s.cpu }
+func perSecondOf(s headSample) float64     { return s.perSecond }
+func p50Of(s latencySample) float64        { return s.p50 }
+func p99Of(s latencySample) float64        { return s.p99 }
+func storedOf(s gatewaySample) float64     { return s.perSecond }
+func gatewayP50Of(s gatewaySample) float64 { return s.p50 }
+func gatewayP99Of(s gatewaySample) float64 { return s.p99 }
+func times(v float64) string               { return strconv.FormatFloat(v, 'f', 2, 64) }
+func whole(v float64) string               { return strconv.FormatFloat(math.Round(v), 'f', 0, 64) }
 func cell(s spread, f func(float64) string) string {
 	return fmt.Sprintf("%s [%s … %s]", f(s.median), f(s.min), f(s.max))
 }
@@ -124,6 +130,40 @@ func (b benchResults) latencyFigures(p *strings.Builder) {
 	for i, name := range r.names {
 		fmt.Fprintf(p, "| %s | %s | %s |\n", name,
 			cell(absolute(r.samples[i], p50Of), times), cell(absolute(r.samples[i], p99Of), times))
+	}
+}
+
+func (b benchResults) gatewayRatios(p *strings.Builder) {
+	p.WriteString(`
+## Events over HTTP: ratios to the limit
+
+Events are sent as fast as they are answered, which both contenders do when the stream has acknowledged them. The limit publishes the body as it came
+and looks at nothing. The gateway has checked the token, limits and the event, gives it a message id, and logs a line. Each is a process of its own;
+nats-server and the senders share another.
+
+| at once | | events per second | p99 |
+|---|---|---|---|
+`)
+	for _, r := range b.gateway {
+		for i, name := range r.names {
+			fmt.Fprintf(p, "| %d | %s | %s | %s |\n", r.atOnce, name,
+				cell(ratio(r.samples[i], r.samples[0], storedOf), times), cell(ratio(r.samples[i], r.samples[0], gatewayP99Of), times))
+		}
+	}
+}
+
+func (b benchResults) gatewayFigures(p *strings.Builder) {
+	p.WriteString(`
+## Events over HTTP: figures
+
+| at once | | events per second | p50, ms | p99, ms |
+|---|---|---|---|---|
+`)
+	for _, r := range b.gateway {
+		for i, name := range r.names {
+			fmt.Fprintf(p, "| %d | %s | %s | %s | %s |\n", r.atOnce, name, cell(absolute(r.samples[i], storedOf), whole),
+				cell(absolute(r.samples[i], gatewayP50Of), times), cell(absolute(r.samples[i], gatewayP99Of), times))
+		}
 	}
 }
 

@@ -47,6 +47,9 @@ func TestBenchmarks(t *testing.T) {
 		}
 	}
 	b.latency = benchLatency(t, e)
+	for _, atOnce := range []int{1, 16, 64} {
+		b.gateway = append(b.gateway, benchGateway(t, e, atOnce))
+	}
 	text := b.render(t, e)
 	if *benchReport == "" {
 		return
