@@ -15,6 +15,7 @@ type devCmd struct {
 	Exit        bool   `help:"End after the proof: 0 only if everything is warm in the emulator's own truth."`
 	Data        string `help:"Folder that keeps the stream and the objects; a temporary one by default." type:"path"`
 	Verbose     bool   `help:"Show the daemon's log."`
+	Rules       string `help:"Rules file to try out." type:"existingfile" placeholder:"FILE"`
 	NATSPort    int    `name:"nats-port" help:"Port of NATS on 127.0.0.1; a free one by default."`
 	LOTAPort    int    `name:"lota-port" help:"Port of LOTA, likewise."`
 	PrimaryPort int    `name:"primary-port" help:"Port of the primary endpoint, likewise."`
@@ -52,7 +53,7 @@ func (d devCmd) Run(ctx context.Context, w world) error {
 	return dev.Run(ctx, dev.Options{
 		Data: d.Data, Exit: d.Exit, NATSPort: d.NATSPort, LOTAPort: d.LOTAPort,
 		PrimaryPort: d.PrimaryPort, SimPort: d.SimPort, AdminPort: d.AdminPort, GatewayPort: d.GatewayPort,
-		Command: invocation(),
+		Rules: d.Rules, Command: invocation(),
 	}, w.stdout, isTerminal(w.stdout), log)
 }
 

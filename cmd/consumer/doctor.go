@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/doctor"
 	"github.com/prestage/prestage/internal/object"
 )
@@ -23,9 +22,6 @@ func (c doctorCmd) Run(ctx context.Context, w world) error {
 	target, err := c.target()
 	if err != nil {
 		return &exitError{exitUsage, err}
-	}
-	if err := app.NotYet(w.environ); err != nil { // run would not start
-		return err
 	}
 	cfg, err := w.config()
 	if err != nil {

@@ -95,10 +95,10 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"run"}, []string{"LOTA_ENDPOINT=https://cwobject.com"}, `LOTA_ENDPOINT="https://cwobject.com": the primary endpoint`},
 		{nil, []string{"LOTA_ENDPOINT=http://s3.test"}, `LOTA_ENDPOINT="http://s3.test": not known to be LOTA`},
 		{nil, []string{"PRESTAGE_DRY_RUN=yes"}, `PRESTAGE_DRY_RUN="yes": want true or false`},
-		{nil, []string{"PRESTAGE_RULES=r"}, "PRESTAGE_RULES"},
-		{[]string{"doctor"}, []string{"PRESTAGE_RULES=r"}, "PRESTAGE_RULES"},
-		{[]string{"warm", "s3://ckpt/a"}, []string{"PRESTAGE_RULES=r"}, "PRESTAGE_RULES"},
-		{[]string{"plan", "s3://ckpt/a"}, []string{"PRESTAGE_RULES=r"}, "PRESTAGE_RULES"},
+		{nil, []string{"PRESTAGE_RULES=/no/such"}, "PRESTAGE_RULES: /no/such: no such file or directory"},
+		{[]string{"warm", "s3://ckpt/a"}, []string{"PRESTAGE_RULES=/no/such"}, "PRESTAGE_RULES: /no/such: no such file"},
+		{[]string{"plan", "s3://ckpt/a"}, []string{"PRESTAGE_RULES=/dev/null"}, "PRESTAGE_RULES: /dev/null: this is no regular file"},
+		{[]string{"dev", "--rules", "/no/such"}, nil, "/no/such"},
 		{[]string{"publish", "s3://ckpt/a"}, []string{"NATS_CA=/no/such"}, `NATS_CA="/no/such": want`},
 		{[]string{"doctor"}, []string{"NATS_CREDS=/dev/null"}, `NATS_CREDS="/dev/null": want`},
 		{nil, []string{"PRESTAGE_BUCKETS="}, "PRESTAGE_BUCKETS: set but empty"},
@@ -125,7 +125,6 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"gateway", "more"}, nil, "more"},
 		{[]string{"gateway"}, []string{"PRESTAGE_GATEWAY_ADDR=8081"}, `PRESTAGE_GATEWAY_ADDR="8081": want host:port`},
 		{[]string{"gateway"}, []string{"PRESTAGE_GATEWAY_ADDR=127.0.0.1:0", "PRESTAGE_GATEWAY_TOKENS_FILE=/no/such"}, `PRESTAGE_GATEWAY_TOKENS_FILE="/no/such"`},
-		{nil, []string{"PRESTAGE_RULES=hush"}, "PRESTAGE_RULES: not in this version"},
 		{nil, []string{"PRESTAGE_CONCURRENCY=many"}, `PRESTAGE_CONCURRENCY="many": want a whole number`},
 	} {
 		t.Run(strings.Join(slices.Concat(tt.environ, tt.args), " "), func(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 
-	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
@@ -20,6 +19,7 @@ type planCmd struct {
 	targets
 
 	NoIndex bool   `help:"Read no index file: shards that an index names are then not checked."`
+	Explain bool   `help:"Say which rule of PRESTAGE_RULES decides, and why."`
 	Output  string `enum:"text,json" default:"text" help:"text, or json: a line an object, then the summary."`
 }
 
@@ -28,9 +28,6 @@ func (p planCmd) Run(ctx context.Context, w world) error {
 	requests, err := p.requests(w.stdin)
 	if err != nil {
 		return &exitError{exitUsage, err}
-	}
-	if err := app.NotYet(w.environ, "PRESTAGE_RULES"); err != nil {
-		return err
 	}
 	cfg, err := w.config()
 	if err != nil {
@@ -46,10 +43,14 @@ func (p planCmd) Run(ctx context.Context, w world) error {
 		return fmt.Errorf("plan: %w", err)
 	}
 	requests = append(requests, models...)
+	var explain *explainer
+	if p.Explain {
+		explain = &explainer{rules: engine.Rules(), cluster: cfg.Cluster}
+	}
 	var all error
 	for _, r := range requests {
 		r.NoIndex = p.NoIndex
-		all = errors.Join(all, printPlan(ctx, w, engine.Planner, r, p.Output == "json"))
+		all = errors.Join(all, printPlan(ctx, w, engine.Planner, r, p.Output == "json", explain))
 	}
 	return all
 }
@@ -61,6 +62,8 @@ type (
 		Size   int64          `json:"size"` // -1: not known
 		Action string         `json:"action"`
 		Reason outcome.Reason `json:"reason,omitempty"`
+		Rule   string         `json:"rule,omitempty"` // these two with --explain
+		Why    string         `json:"why,omitempty"`
 	}
 	plannedSummary struct {
 		Target      string                   `json:"target"`
@@ -74,11 +77,12 @@ type (
 		Problems    []string                 `json:"problems"`
 		MaxTierCost *float64                 `json:"max_tier_cost_usd"` // null: not known, since some size is not
 		PricesOf    string                   `json:"prices_of"`
+		Explain     []string                 `json:"explain,omitempty"`
 	}
 )
 
 // printPlan prints one request's plan. Sizes that nobody told are asked for.
-func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Request, asJSON bool) error {
+func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Request, asJSON bool, explain *explainer) error {
 	enc := json.NewEncoder(w.stdout)
 	r.AskSizes = true
 	var fill, unsized int64
@@ -91,25 +95,30 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 			fill += i.Size
 		}
 		if !asJSON {
-			_, err := fmt.Fprintln(w.stdout, i)
+			_, err := fmt.Fprintf(w.stdout, "%s%s\n", i, explain.itemText(r.Subject, i))
 			return err
 		}
 		line := plannedItem{URI: i.Ref.String(), Size: i.Size, Action: "fill", Reason: i.Skip}
 		if i.Skip != "" {
 			line.Action = "skip"
 		}
+		line.Rule, line.Why = explain.item(r.Subject, i)
 		return enc.Encode(line)
 	})
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", title(r), err)
 	}
+	explained := explain.target(r)
 	if !asJSON {
+		for _, text := range explained {
+			fmt.Fprintf(w.stdout, "%s: %s\n", title(r), text)
+		}
 		_, err = fmt.Fprintf(w.stdout, "%s: %s\n%s\n", title(r), sum, tierCostText(fill, unsized))
 		return err
 	}
 	out := plannedSummary{
 		Target: title(r), Objects: sum.Objects, Bytes: sum.Bytes, Unsized: sum.Unsized, FillBytes: fill,
-		Skipped: map[outcome.Reason]int64{}, Problems: []string{}, PricesOf: pricesOf, Layout: sum.Layout,
+		Skipped: map[outcome.Reason]int64{}, Problems: []string{}, PricesOf: pricesOf, Layout: sum.Layout, Explain: explained,
 	}
 	if sum.Layout != "" && sum.Judged {
 		whole := len(sum.Problems) == 0

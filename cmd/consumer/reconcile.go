@@ -54,7 +54,10 @@ func (c reconcileCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	defer closeIt()
-	err = list.each(func(req prestage.Request) (bool, error) { return pass.Target(ctx, req) }, pass.Fail)
+	err = list.each(func(req prestage.Request) (bool, error) {
+		req.Subject = subject
+		return pass.Target(ctx, req)
+	}, pass.Fail)
 	if err == nil && !pass.Report().Stopped && c.MLflow != noRegistry {
 		err = c.registry(ctx, pass, engine)
 	}

@@ -18,9 +18,6 @@ type runCmd struct {
 
 // Run works until a signal, then drains.
 func (c runCmd) Run(ctx context.Context, w world) error {
-	if err := app.NotYet(w.environ); err != nil {
-		return err
-	}
 	cfg, err := w.config()
 	if err != nil {
 		return err

@@ -164,7 +164,7 @@ func expander(ctx context.Context, cfg app.Config) (expand status.Expander, stop
 		return app.NewEngine(ctx, cfg, app.Deps{Log: quiet, Registry: prometheus.NewRegistry(), AWS: aws}, dedupe.NewMemory())
 	}()
 	if err != nil {
-		return func(context.Context, events.Event, time.Time, func(prestage.Item) error) error { return err }, func() {}
+		return func(context.Context, events.Event, string, time.Time, func(prestage.Item) error) error { return err }, func() {}
 	}
 	return engine.Expand, engine.Close
 }

@@ -16,6 +16,7 @@ import (
 type targets struct {
 	URIs        []string `arg:"" name:"uri" help:"s3://bucket/key, or s3://bucket/prefix/ with the slash; models:/name/version, models:/name@alias or runs:/id/path of MLflow's; - reads one a line from standard input, of S3's."`
 	Manifest    bool     `help:"The URIs name manifests: what these list is meant."`
+	Subject     string   `help:"Judge by the rules for events on this subject; by default no rule with subjects matches."`
 	WholeBucket bool     `help:"Allow s3://bucket/, which makes a whole bucket hot."`
 }
 
@@ -79,7 +80,7 @@ func (t targets) requests(stdin io.Reader) ([]prestage.Request, error) {
 	}
 	now := time.Now()
 	for i := range others {
-		others[i].Seen, others[i].Complete = now, true
+		others[i].Seen, others[i].Complete, others[i].Subject = now, true, t.Subject
 	}
 	return others, nil
 }

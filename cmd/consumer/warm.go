@@ -50,9 +50,6 @@ func (c warmCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	if err := app.NotYet(w.environ, "PRESTAGE_RULES"); err != nil {
-		return err
-	}
 	cfg, err := w.config()
 	if err != nil {
 		return err
@@ -80,7 +77,7 @@ func (c warmCmd) Run(ctx context.Context, w world) error {
 	failed := 0
 	for _, r := range requests {
 		if c.DryRun || cfg.DryRun {
-			if err := printPlan(ctx, w, engine.Planner, r, c.Output == "json"); err != nil {
+			if err := printPlan(ctx, w, engine.Planner, r, c.Output == "json", nil); err != nil {
 				return err
 			}
 			continue

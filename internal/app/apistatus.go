@@ -94,16 +94,12 @@ func (a *App) statusSource() (status.Source, error) {
 	return source, err
 }
 
-func (a *App) expand(ctx context.Context, ev events.Event, stored time.Time, yield func(prestage.Item) error) error {
-	lota := a.lota.Load()
-	if lota == nil {
-		return errUnreachable
-	}
-	planner, err := lota.planner(a.cfg, a.deps.Log)
+func (a *App) expand(ctx context.Context, ev events.Event, subject string, stored time.Time, yield func(prestage.Item) error) error {
+	planner, err := a.lota.planner(a.cfg, a.deps.Log)
 	if err != nil {
 		return err
 	}
-	return expand(ctx, a.resolver, planner, ev, stored, yield)
+	return expand(ctx, a.resolver, planner, ev, subject, stored, yield)
 }
 
 // instance is what this process knows of itself.
@@ -115,10 +111,7 @@ func (a *App) instance() status.Instance {
 	if err := a.Ready(); err != nil {
 		out.NotReady = err.Error()
 	}
-	lota := a.lota.Load()
-	if lota == nil {
-		return out
-	}
+	lota := a.lota
 	out.Endpoint, out.Confirm.Discriminate = lota.addr, lota.tells.Load()
 	out.InFlight, out.Limit, out.Ceiling = lota.guard.Load()
 	for _, r := range lota.guard.Refusing() {

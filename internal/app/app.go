@@ -41,7 +41,7 @@ type App struct {
 	mlflow   *resolve.MLflow // which resolver asks
 	admin    *listener
 	state    atomic.Pointer[state]
-	lota     atomic.Pointer[lota] // nil before Run
+	lota     *lota
 	desk     consumer.Desk
 }
 
@@ -54,7 +54,8 @@ type state struct {
 	draining bool
 }
 
-// New checks cfg and binds the admin listener, whose port may be 0.
+// New checks cfg, reads the rules file and binds the admin listener, whose port
+// may be 0.
 func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -65,8 +66,19 @@ func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
 	if a.resolver, a.mlflow, err = newResolver(cfg, deps.Log); err != nil {
 		return nil, err
 	}
+	live, err := openRules(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
 	a.admin, err = listenAdmin(ctx, cfg.HTTPAddr, deps.Registry, a.Ready, map[string]http.HandlerFunc{"/api/status": a.serveStatus, "/{$}": a.servePage}, deps.Log)
-	return a, err
+	if err != nil {
+		return nil, err
+	}
+	if a.lota, err = newLOTA(cfg, deps, live, prestage.NewSharedLimiter(cfg.Concurrency)); err != nil {
+		a.admin.close(ctx)
+		return nil, err
+	}
+	return a, nil
 }
 
 // AdminAddr is where the admin listener really is.
@@ -96,12 +108,7 @@ func (a *App) Ready() error {
 func (a *App) Run(ctx context.Context) error {
 	defer a.admin.close(ctx)
 	defer a.mlflow.Close()
-	lota, err := newLOTA(a.cfg, a.deps, prestage.NewSharedLimiter(a.cfg.Concurrency))
-	if err != nil {
-		return err
-	}
-	defer lota.close()
-	a.lota.Store(lota)
+	defer a.lota.close()
 	metrics := a.newMetrics()
 	// From here on probes are answered: the first try to connect may take long.
 	group, fetch := errgroup.WithContext(ctx)
@@ -131,14 +138,14 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		defer a.admin.close(ctx)
-		return a.consume(fetch, nc, lota, metrics)
+		return a.consume(fetch, nc, metrics)
 	})
 	return group.Wait()
 }
 
 // consume runs the lanes until fetch ends and what is in hand is settled.
-func (a *App) consume(fetch context.Context, nc *nats.Conn, lota *lota, metrics metrics) error {
-	cfg, log := a.cfg, a.deps.Log
+func (a *App) consume(fetch context.Context, nc *nats.Conn, metrics metrics) error {
+	cfg, lota, log := a.cfg, a.lota, a.deps.Log
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("jetstream: %w", err)
@@ -170,7 +177,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, lota *lota, metrics 
 		err = a.runLanes(fetch, js, res, consumer.Config{
 			Cluster: cfg.Cluster,
 			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(), Desk: &a.desk,
-			Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
+			Rules: lota.rules.Set, Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
 			Resolver: a.resolver, Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
 		})
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {

@@ -64,6 +64,8 @@ type Config struct {
 	MLflowTrackingPassword  Secret `env:"MLFLOW_TRACKING_PASSWORD" doc:"password for it"`
 	MLflowDestination       string `env:"MLFLOW_ARTIFACTS_DESTINATION" doc:"where that server keeps the files that it serves itself (mlflow-artifacts:), an s3:// URI; as its own setting of this name"`
 
+	Rules string `env:"PRESTAGE_RULES" doc:"rules file (YAML), see docs/rules.md; read again when it changes"`
+
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat string     `env:"LOG_FORMAT" doc:"text or json; text on a terminal, else json"`
 }

@@ -322,8 +322,8 @@ var contract = []struct{ name, value string }{
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://a"},
 }
 
-// TestContractVariables: a variable that users may know is read, or it stops
-// the daemon, or is warned of. None is ignored.
+// TestContractVariables: a variable that users may know is read, or is warned of.
+// None is ignored.
 func TestContractVariables(t *testing.T) {
 	t.Parallel()
 	fields := map[string]bool{}
@@ -333,10 +333,9 @@ func TestContractVariables(t *testing.T) {
 	for _, v := range contract {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			isLater := slices.Contains(later, v.name)
 			isShared := slices.Contains(shared, v.name)
-			if n := count(fields[v.name], isLater, isShared); n != 1 {
-				t.Fatalf("a setting: %v, of a later version: %v, not ours: %v", fields[v.name], isLater, isShared)
+			if fields[v.name] == isShared {
+				t.Fatalf("a setting: %v, not ours: %v", fields[v.name], isShared)
 			}
 			if v.value == "" { // only with another one
 				return
@@ -355,13 +354,6 @@ func TestContractVariables(t *testing.T) {
 			if warned := slices.Equal(Ignored(environ), []string{v.name}); warned != isShared {
 				t.Errorf("ignored: %q", Ignored(environ))
 			}
-			err = NotYet(environ)
-			switch {
-			case isLater:
-				refused(t, err, v.name+": not in this version; unset it")
-			case err != nil:
-				t.Error(err)
-			}
 		})
 	}
 	for name := range fields {
@@ -371,29 +363,12 @@ func TestContractVariables(t *testing.T) {
 	}
 }
 
-func count(conditions ...bool) (n int) {
-	for _, c := range conditions {
-		if c {
-			n++
-		}
-	}
-	return n
-}
-
-func TestNotYet(t *testing.T) {
+func TestFalseIsFalse(t *testing.T) {
 	t.Parallel()
 	for _, off := range []string{"", "0", "f", "F", "FALSE", "False", "false"} {
 		if c := parse(t, "PRESTAGE_DRY_RUN="+off); c.DryRun {
 			t.Errorf("%q is a dry run", off)
 		}
-	}
-	if err := NotYet([]string{"PRESTAGE_RULES=", "PRESTAGE_GATEWAY_INSECURE=true"}); err != nil {
-		t.Error(err)
-	}
-	given := []string{"PRESTAGE_RULES=hush.yaml"}
-	refused(t, NotYet(given, "PRESTAGE_RULES"), "PRESTAGE_RULES: not in this version; unset it")
-	if err := NotYet(given, "PRESTAGE_GATEWAY_ADDR"); err != nil {
-		t.Errorf("not asked for: %v", err)
 	}
 }
 

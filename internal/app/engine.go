@@ -11,6 +11,7 @@ import (
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/resolve"
+	"github.com/prestage/prestage/internal/rules"
 )
 
 // Engine is what the daemon's lanes work with, for a command that has no lanes:
@@ -25,13 +26,20 @@ type Engine struct {
 	// Head sends a plain HEAD, which fills nothing.
 	Head func(ctx context.Context, ref object.Ref) (prestage.Answer, error)
 
+	// Rules are those that hold now.
+	Rules func() *rules.Set
+
 	endpoint *prestage.Endpoint
 	stop     []func()
 }
 
 // NewEngine makes an Engine that remembers in ledger. It must be closed.
 func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger) (*Engine, error) {
-	l, err := newLOTA(cfg, deps, prestage.NewLimiter(cfg.Concurrency))
+	live, err := openRules(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLOTA(cfg, deps, live, prestage.NewLimiter(cfg.Concurrency))
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +47,7 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Resolver: resolver, MLflow: mlflow, Up: l.endpoint.Up, Head: l.store.Head, endpoint: l.endpoint}
+	e := &Engine{Resolver: resolver, MLflow: mlflow, Up: l.endpoint.Up, Head: l.store.Head, Rules: l.rules.Set, endpoint: l.endpoint}
 	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}
@@ -53,16 +61,16 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 
 // Expand calls yield with each object that an event stored at that time names:
 // what there is now, without reading the index files among them.
-func (e *Engine) Expand(ctx context.Context, ev events.Event, stored time.Time, yield func(prestage.Item) error) error {
-	return expand(ctx, e.Resolver, e.Planner, ev, stored, yield)
+func (e *Engine) Expand(ctx context.Context, ev events.Event, subject string, stored time.Time, yield func(prestage.Item) error) error {
+	return expand(ctx, e.Resolver, e.Planner, ev, subject, stored, yield)
 }
 
-func expand(ctx context.Context, r *resolve.Resolver, p *prestage.Planner, ev events.Event, stored time.Time, yield func(prestage.Item) error) error {
+func expand(ctx context.Context, r *resolve.Resolver, p *prestage.Planner, ev events.Event, subject string, stored time.Time, yield func(prestage.Item) error) error {
 	ev, err := r.Resolve(ctx, ev)
 	if err != nil {
 		return err
 	}
-	req := consumer.Request(ev, stored, time.Now())
+	req := consumer.Request(ev, subject, stored, time.Now())
 	req.NoIndex = true
 	_, err = p.Walk(ctx, req, yield)
 	return err

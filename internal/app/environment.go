@@ -29,25 +29,9 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("%s=%q: %s", e.Name, e.Value, e.Want)
 }
 
-// later are the settings of features that this version does not have.
-var later = []string{"PRESTAGE_RULES"}
-
 // shared are settings of later versions that are not prestage's own: platforms
 // give them to every program.
 var shared = []string{"OTEL_EXPORTER_OTLP_ENDPOINT"}
-
-// NotYet refuses those of the settings only (none: all) that this version does
-// not have, if environ has them: rules that are not understood would let fills
-// be sent that they exclude. A command asks for those that it would use.
-func NotYet(environ []string, only ...string) error {
-	vars := variables(environ)
-	for _, name := range later {
-		if vars[name] != "" && (len(only) == 0 || slices.Contains(only, name)) {
-			return &SettingError{Name: name, Want: "not in this version; unset it"} // the value may be secret
-		}
-	}
-	return nil
-}
 
 // Ignored names the settings in environ that have no effect in this version,
 // and may be meant for others.

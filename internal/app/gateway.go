@@ -117,7 +117,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.listener.server = gateway.NewServer(gateway.New(gateway.Config{
 		JS: js, Stream: g.cfg.Stream, Subjects: g.subjects,
-		Keys: g.keys, Insecure: g.cfg.GatewayInsecure, TLS: g.tls,
+		Keys: g.keys, Insecure: g.cfg.GatewayInsecure, TLS: g.tls, WholeBucket: g.cfg.Rules != "",
 		Cluster: g.cfg.Cluster, Receipts: ReceiptsBucket, Log: g.log,
 	}))
 	group, until := errgroup.WithContext(ctx)

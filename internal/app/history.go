@@ -69,7 +69,7 @@ func OpenHistory(ctx context.Context, cfg Config, deps Deps) (h *History, err er
 	h.Lane = consumer.Config{
 		Cluster: cfg.Cluster,
 		Policy:  consumer.Policy{MaxAttempts: min(cfg.MaxAttempts, replayAttempts), GiveUpAfter: min(cfg.GiveUpAfter, replayPatience)},
-		Conn:    nc, JS: js, Events: h.Stream, Receipts: s.receipts, Results: s.results, Letters: s.letters,
+		Rules:   h.Rules, Conn: nc, JS: js, Events: h.Stream, Receipts: s.receipts, Results: s.results, Letters: s.letters,
 		Resolver: h.Resolver, Warmer: h.Warmer, Gate: h.endpoint, Metrics: consumer.NewMetrics(deps.Registry, "replay"), Log: deps.Log,
 	}
 	return h, nil

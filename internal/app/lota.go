@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prestage/prestage/internal/confirm"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/prestage"
+	"github.com/prestage/prestage/internal/rules"
 )
 
 // lota is the way to the LOTA endpoint.
@@ -20,6 +22,8 @@ type lota struct {
 	store     *prestage.S3
 	endpoint  *prestage.Endpoint
 	guard     *prestage.Guard
+	buckets   prestage.Buckets
+	rules     *rules.Live
 	metrics   *prestage.Metrics
 	addr      string      // of the endpoint, host:port
 	tells     atomic.Bool // more than that a fill was accepted
@@ -29,10 +33,14 @@ type lota struct {
 // disagree on what LOTA wants to see, and "auto" is in production use.
 const DefaultRegion = "auto"
 
-func newLOTA(cfg Config, d Deps, limiter *prestage.Limiter) (*lota, error) {
+func newLOTA(cfg Config, d Deps, live *rules.Live, limiter *prestage.Limiter) (*lota, error) {
 	endpoint, err := cfg.lotaURL()
 	if err != nil {
 		return nil, err
+	}
+	buckets, err := prestage.ParseBuckets(cfg.Buckets)
+	if err != nil {
+		return nil, &SettingError{Name: "PRESTAGE_BUCKETS", Want: err.Error()}
 	}
 	awsConfig := d.AWS
 	if awsConfig.Region == "" {
@@ -42,8 +50,9 @@ func newLOTA(cfg Config, d Deps, limiter *prestage.Limiter) (*lota, error) {
 	addr := cfg.LOTAAddr(endpoint)
 	l := &lota{
 		transport: prestage.NewTransport(cfg.Concurrency, cfg.FillTimeout, cfg.LOTADial),
-		metrics:   prestage.NewMetrics(d.Registry),
-		addr:      addr,
+		buckets:   buckets, rules: live,
+		metrics: prestage.NewMetrics(d.Registry),
+		addr:    addr,
 	}
 	l.store = prestage.NewS3(awsConfig, prestage.S3Options{Endpoint: endpoint, Transport: l.transport})
 	l.endpoint = prestage.NewEndpoint(prestage.EndpointConfig{
@@ -60,29 +69,23 @@ func newLOTA(cfg Config, d Deps, limiter *prestage.Limiter) (*lota, error) {
 	return l, nil
 }
 
-// watch keeps an eye on the endpoint until the function that it returns is
-// called.
+// watch keeps an eye on the endpoint, and on the rules file, until the function
+// that it returns is called.
 func (l *lota) watch(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = l.endpoint.Run(ctx)
-	}()
+	var watchers sync.WaitGroup
+	watchers.Go(func() { _ = l.endpoint.Run(ctx) })
+	watchers.Go(func() { l.rules.Watch(ctx) })
 	return func() {
 		cancel()
-		<-ended
+		watchers.Wait()
 	}
 }
 
 // planner is what expands requests.
 func (l *lota) planner(cfg Config, log *slog.Logger) (*prestage.Planner, error) {
-	buckets, err := prestage.ParseBuckets(cfg.Buckets)
-	if err != nil {
-		return nil, &SettingError{Name: "PRESTAGE_BUCKETS", Want: err.Error()}
-	}
 	return prestage.NewPlanner(prestage.PlannerConfig{
-		Store: l.store, Guard: l.guard, Buckets: buckets, MinBytes: cfg.MinBytes, Log: log,
+		Store: l.store, Guard: l.guard, Buckets: l.buckets, MinBytes: cfg.MinBytes, Rules: l.rules.Set, Cluster: cfg.Cluster, Log: log,
 	})
 }
 

@@ -14,18 +14,18 @@ const module = "github.com/prestage/prestage"
 var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
-		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/reconcile", "internal/consumer", "internal/events", "internal/status", "internal/dlq", "internal/layout", "internal/prestage", "internal/dedupe",
+		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/reconcile", "internal/consumer", "internal/events", "internal/status", "internal/dlq", "internal/layout", "internal/rules", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
 
 	// Wiring.
 	"internal/app": {
-		"internal/gateway", "internal/resolve",
+		"internal/gateway", "internal/resolve", "internal/rules",
 		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
-	"internal/doctor": {"internal/app", "internal/prestage", "internal/outcome", "internal/object"},
+	"internal/doctor": {"internal/app", "internal/rules", "internal/prestage", "internal/outcome", "internal/object"},
 	"internal/dev": {
 		"internal/app", "internal/publish", "internal/consumer", "internal/events", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",
@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 
 	// The program, from the loop down to the values.
 	"internal/consumer": {
-		"internal/events", "internal/prestage", "internal/dedupe", "internal/dlq", "internal/outcome", "internal/object",
+		"internal/events", "internal/rules", "internal/prestage", "internal/dedupe", "internal/dlq", "internal/outcome", "internal/object",
 		"internal/persist", "internal/failpoint",
 	},
 	"internal/resolve":   {"internal/events", "internal/outcome", "internal/object"},

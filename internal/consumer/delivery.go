@@ -39,13 +39,13 @@ func newDelivery(msg jetstream.Msg, now time.Time) (*delivery, error) {
 
 // decode reads the event. Its identity is set even when it cannot be read. A
 // redriven event without an id of its own keeps the one that it had first.
-func (d *delivery) decode(kind events.Kind) (events.Event, error) {
+func (d *delivery) decode(kind events.Kind, wholeBucket bool) (events.Event, error) {
 	stream, seq, redriven := dlq.Root(d.Header)
 	if !redriven {
 		stream, seq = d.Stream, d.Seq
 	}
 	return events.Decode(events.Message{
 		Stream: stream, Seq: seq, Time: d.Time, Subject: d.Subject,
-		Kind: kind, Header: d.Header, Data: d.Data,
+		Kind: kind, Header: d.Header, Data: d.Data, WholeBucket: wholeBucket,
 	})
 }

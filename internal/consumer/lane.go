@@ -15,6 +15,7 @@ import (
 	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/persist"
 	"github.com/prestage/prestage/internal/prestage"
+	"github.com/prestage/prestage/internal/rules"
 )
 
 // Slots is how many messages a lane has in hand at most: messages are the unit
@@ -56,6 +57,8 @@ type Config struct {
 	// Name is the last token of this work's receipts, results and letters, so that
 	// they are not taken for those of the live lanes, which have none.
 	Name string
+	// Rules are those that hold now; nil: there are none.
+	Rules func() *rules.Set
 	// Replay, unless nil, makes the lane work through history.
 	Replay *Replay
 	// Desk, unless nil, is told what is being filled.
@@ -76,6 +79,9 @@ type Config struct {
 	Metrics  *Metrics
 	Log      *slog.Logger
 }
+
+// WholeBucket says that the rules may allow an event that names a whole bucket.
+func (c *Config) WholeBucket() bool { return c.Rules != nil && c.Rules().WholeBucket() }
 
 // Lane consumes one durable.
 type Lane struct {

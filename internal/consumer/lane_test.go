@@ -19,7 +19,7 @@ import (
 
 func mustDecode(t *testing.T, d *delivery) events.Event {
 	t.Helper()
-	ev, err := d.decode(events.KindCheckpoint)
+	ev, err := d.decode(events.KindCheckpoint, false)
 	if err != nil {
 		t.Fatal(err)
 	}

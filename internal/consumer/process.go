@@ -14,6 +14,7 @@ import (
 	"github.com/prestage/prestage/internal/failpoint"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
+	"github.com/prestage/prestage/internal/rules"
 )
 
 // goneAfter is the age from which a missing object is taken for deleted.
@@ -117,23 +118,34 @@ func (l *Lane) decode(ctx context.Context, d *delivery) (ev events.Event, err er
 			err = &outcome.Error{Op: "decode", Class: outcome.Permanent, Reason: outcome.Malformed, Err: fmt.Errorf("panic: %v", v)}
 		}
 	}()
-	return d.decode(l.cfg.Replay.kind(d.Subject, l.kind))
+	return d.decode(l.cfg.Replay.kind(d.Subject, l.kind), l.cfg.WholeBucket())
 }
 
 // request is what an event of this lane asks for.
 func (l *Lane) request(ev events.Event, d *delivery) prestage.Request {
-	req := Request(ev, d.Time, d.Received)
-	req.Priority = prestage.Routine
+	req := Request(ev, d.Subject, d.Time, d.Received)
+	lane := rules.Checkpoint
 	if l.kind == events.KindModel {
+		lane = rules.Model
+	}
+	if l.cfg.Rules != nil {
+		target := req.Target()
+		if rule := l.cfg.Rules().For(req.Subject, target.Bucket, target.Key); rule.Lane != "" {
+			lane = rule.Lane
+		}
+	}
+	req.Priority = prestage.Routine
+	if lane == rules.Model {
 		req.Priority = prestage.Urgent
 	}
 	return l.cfg.Replay.request(req)
 }
 
-// Request is what an event asks for that the stream stored at stored, and that
-// this process saw at seen.
-func Request(ev events.Event, stored, seen time.Time) prestage.Request {
+// Request is what an event asks for that came by subject, that the stream stored
+// at stored, and that this process saw at seen.
+func Request(ev events.Event, subject string, stored, seen time.Time) prestage.Request {
 	return prestage.Request{
+		Subject: subject,
 		Objects: ev.Objects, Prefix: ev.Prefix, Manifest: ev.Manifest,
 		Notified: ev.Kind == events.KindObject, Removed: ev.Removed, Layout: ev.Layout,
 		Complete: ev.Complete, TotalObjects: ev.TotalObjects, TotalBytes: ev.TotalBytes,

@@ -153,11 +153,14 @@ func TestProcessRequest(t *testing.T) {
 	if got.Prefix.String() != "s3://ckpt/run-7/step-1/" || !got.Complete || got.TotalObjects != 3 || got.TotalBytes != 9 {
 		t.Errorf("asked for %+v", got)
 	}
+	if got.Subject != d.Subject || got.Subject == "" {
+		t.Errorf("subject %q", got.Subject)
+	}
 	if !got.EventTime.Equal(d.Time) || got.Seen != d.Received || got.MissingIsGone {
 		t.Errorf("times %s and %s, gone %v", got.EventTime, got.Seen, got.MissingIsGone)
 	}
 	d.Time = d.Time.Add(-goneAfter - time.Second)
-	if !Request(mustDecode(t, d), d.Time, d.Received).MissingIsGone {
+	if !Request(mustDecode(t, d), d.Subject, d.Time, d.Received).MissingIsGone {
 		t.Error("an object missing for more than an hour is not gone")
 	}
 }

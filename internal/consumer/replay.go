@@ -56,6 +56,6 @@ func (r *Replay) request(req prestage.Request) prestage.Request {
 }
 
 // Request is what ev asks for in a replay.
-func (r *Replay) Request(ev events.Event, stored, seen time.Time) prestage.Request {
-	return r.request(Request(ev, stored, seen))
+func (r *Replay) Request(ev events.Event, subject string, stored, seen time.Time) prestage.Request {
+	return r.request(Request(ev, subject, stored, seen))
 }

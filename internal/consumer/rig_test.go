@@ -156,7 +156,7 @@ func (r *rig) run(t *testing.T) (stop func() error) {
 // keyOf is the receipt's key of an event without an id of its own.
 func keyOf(seq uint64) string {
 	d := delivery{Stream: "EVENTS", Seq: seq}
-	ev, _ := d.decode(events.KindCheckpoint)
+	ev, _ := d.decode(events.KindCheckpoint, false)
 	return ReceiptKey(testCluster, ev.ID, ev.Source, d.Stream, seq)
 }
 

@@ -31,6 +31,7 @@ type Options struct {
 	SimPort     int // the emulator's admin listener
 	AdminPort   int // the daemon's admin listener
 	GatewayPort int
+	Rules       string // rules file, "": none
 	Command     string // how this program was called, for the lines to paste
 }
 
@@ -169,6 +170,7 @@ func (s *system) newDaemon(ctx context.Context, o Options, log *slog.Logger) (*a
 		"PRESTAGE_HTTP_ADDR=" + loopback(o.AdminPort),
 		"PRESTAGE_GATEWAY_ADDR=" + loopback(o.GatewayPort),
 		"PRESTAGE_GATEWAY_INSECURE=true", // on loopback only
+		"PRESTAGE_RULES=" + o.Rules,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuration of dev: %w", err)

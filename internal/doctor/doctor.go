@@ -62,6 +62,7 @@ func newDoctor(o Options, tell func(Finding)) *doctor {
 }
 
 func (d *doctor) examine(ctx context.Context) {
+	d.rules()
 	d.broker(ctx)
 	d.region()
 	d.credentials(ctx)

@@ -65,7 +65,11 @@ func Decode(m Message) (Event, error) {
 	in := newInput(m)
 	d := detect(in)
 	ev := Event{ID: fmt.Sprintf("%s/%d", m.Stream, m.Seq), Format: d.format}
-	if err := d.decode(in, &ev); err != nil {
+	err := d.decode(in, &ev)
+	if err == nil && ev.Prefix.Bucket != "" && ev.Prefix.Key == "" && !m.WholeBucket {
+		err = unsupported(adviceWholeBucket, "names the whole bucket %q", ev.Prefix.Bucket)
+	}
+	if err != nil {
 		return Event{ID: ev.ID, Source: ev.Source, Format: ev.Format}, refuse(err, d.advice)
 	}
 	return ev, nil

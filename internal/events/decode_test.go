@@ -305,7 +305,7 @@ func TestEnclosedEventsAdvise(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]string{
 		`{"Records":[{}]}`:     "send the store's notification unchanged",
-		`{"uri":"s3://ckpt/"}`: `only "prestage warm --whole-bucket" warms a whole bucket; name a prefix`,
+		`{"uri":"s3://ckpt/"}`: `only "prestage warm --whole-bucket", or a rule with whole_bucket, warms a whole bucket; name a prefix`,
 		`{"specversion":"1.0","id":"i","source":"s","type":"com.amazonaws.s3.ObjectCreated:Put","data":{}}`: "send the store's notification unchanged",
 		`{"Type":"Notification","TopicArn":"t","Message":"{}"}`:                                             "send what is accepted without an envelope as the text of an SNS message",
 	} {

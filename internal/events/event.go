@@ -29,6 +29,8 @@ type Message struct {
 	Kind    Kind // what plain native JSON means on the lane it came by
 	Header  map[string][]string
 	Data    []byte
+	// WholeBucket says that it may name a whole bucket, which else is unsupported.
+	WholeBucket bool
 }
 
 // Event is what a message asks for. Unless Skip is set, exactly one of Objects,
@@ -44,7 +46,7 @@ type Event struct {
 	Time   time.Time // by the producer's own clock; zero when it gave none
 
 	Objects  []object.Attrs // named one by one, each key once
-	Prefix   object.Ref     // everything below it; never a whole bucket
+	Prefix   object.Ref     // everything below it; a whole bucket only where the message may name one
 	Manifest object.Ref     // an object that lists what is to be warm
 	Removed  []object.Ref   // what a store told is gone, by which a checkpoint may be complete; with or without Objects
 	Artifact Artifact       // of a registry, whose place in S3 has to be asked for

@@ -85,7 +85,7 @@ func readModelVersion(data *node, artifact Artifact, ev *Event) {
 			source.fail("%w", err)
 		}
 	}
-	ev.setTarget(source, ref)
+	ev.setTarget(ref)
 }
 
 // isMLflowExample finds what MLflow's test of a webhook sends: a version of the

@@ -12,7 +12,8 @@ const FormatNative Format = "native"
 
 const adviceNative = `send {"uri":"s3://bucket/key"}, with a "/" at the end for a prefix; or "manifest" with the URI of a list; or "objects"`
 
-const adviceWholeBucket = `only "prestage warm --whole-bucket" warms a whole bucket; name a prefix`
+// adviceWholeBucket is the hint where an event names a whole bucket.
+const adviceWholeBucket = `only "prestage warm --whole-bucket", or a rule with whole_bucket, warms a whole bucket; name a prefix`
 
 func isNative(in *input) bool {
 	root := in.root("")
@@ -68,7 +69,7 @@ func readTarget(data *node, ev *Event) {
 			ev.Artifact = Artifact{Registry: MLflow, URI: uri}
 			return
 		}
-		ev.setTarget(target, readURI(target))
+		ev.setTarget(readURI(target))
 	case "manifest":
 		ev.Manifest = readURI(target)
 		if ev.Manifest.IsPrefix() {
@@ -79,17 +80,14 @@ func readTarget(data *node, ev *Event) {
 	}
 }
 
-// setTarget makes ref, which was read at n, what the event asks for: an object,
-// or a prefix when it ends in "/".
-func (ev *Event) setTarget(n *node, ref object.Ref) {
-	switch {
-	case ref.Key == "" && ref.Bucket != "":
-		n.doc.fail(unsupported(adviceWholeBucket, "%s: names the whole bucket %q", n.path(), ref.Bucket))
-	case ref.IsPrefix():
+// setTarget makes ref what the event asks for: an object, or a prefix when it
+// ends in "/".
+func (ev *Event) setTarget(ref object.Ref) {
+	if ref.IsPrefix() {
 		ev.Prefix = ref
-	default:
-		ev.Objects = []object.Attrs{{Ref: ref, Size: object.UnknownSize}}
+		return
 	}
+	ev.Objects = []object.Attrs{{Ref: ref, Size: object.UnknownSize}}
 }
 
 func readBucket(n *node) string {

@@ -22,7 +22,7 @@ func decodeWandB(in *input, ev *Event) error {
 	uri := root.get("s3_uri")
 	ref, elsewhere, inS3 := readSource(uri)
 	if inS3 {
-		ev.setTarget(uri, ref)
+		ev.setTarget(ref)
 		return root.doc.err
 	}
 	ev.Artifact = Artifact{

@@ -22,6 +22,8 @@ type Config struct {
 	Keys     map[events.Route]*Keyring
 	Insecure bool        // opens routes whose Keyring is empty
 	TLS      *tls.Config // of NewTLS; nil: plain HTTP
+	// WholeBucket has events stored that name a whole bucket: rules decide.
+	WholeBucket bool
 
 	Cluster  string // whose receipts are told
 	Receipts string // the KV bucket that they are in

@@ -89,7 +89,7 @@ func (g *Gateway) letter(route events.Route, h nats.Header, body []byte) (letter
 	m := nats.NewMsg("")
 	m.Header, m.Data = h, body
 	m.Header.Set(events.HeaderRoute, string(route))
-	ev, err := events.Decode(events.Message{Time: time.Now(), Kind: events.KindCheckpoint, Header: h, Data: body})
+	ev, err := events.Decode(events.Message{Time: time.Now(), Kind: events.KindCheckpoint, Header: h, Data: body, WholeBucket: g.cfg.WholeBucket})
 	if err != nil && (route == events.RouteEvents || !json.Valid(body)) {
 		return letter{}, unreadable(err)
 	}

@@ -19,7 +19,7 @@ var inputMutants = []mutant{
 	},
 	{
 		"a whole bucket is not made hot by an event", "it is",
-		"internal/prestage/listing.go", `	case prefix.Key == "" && !w.req.WholeBucket:`, "	case false:",
+		"internal/prestage/listing.go", `	case prefix.Key == "" && !w.req.WholeBucket && !w.rule(prefix).WholeBucket:`, "	case false:",
 		"internal/prestage", "TestPlan",
 	},
 	{

@@ -80,7 +80,7 @@ func (w *walk) notified(ctx context.Context, items []Item) error {
 func (n *notice) claim(ref object.Ref, claims []layout.Claim, atomic bool) {
 	for _, c := range claims {
 		c := claimed{Claim: c, bucket: ref.Bucket, atomic: atomic}
-		if c.Late && !atomic {
+		if (c.Late && !atomic) || !n.rules.Reach(n.cluster, n.req.Subject, c.bucket, c.Prefix) {
 			continue
 		}
 		c.Late = false

@@ -19,10 +19,10 @@ const maxEmptyPages = 100
 func (w *walk) prefix(ctx context.Context) error {
 	prefix := w.req.Prefix
 	switch {
-	case prefix.Key == "" && !w.req.WholeBucket:
+	case prefix.Key == "" && !w.req.WholeBucket && !w.rule(prefix).WholeBucket:
 		return &outcome.Error{
 			Op: "plan", Ref: prefix, Class: outcome.Permanent, Reason: outcome.Unsupported,
-			Err:  errors.New("a whole bucket is not made hot by an event"),
+			Err:  errors.New("a whole bucket is made hot only where a rule has whole_bucket"),
 			Hint: "name a prefix, or call prestage warm --whole-bucket " + prefix.String(),
 		}
 	case !prefix.IsPrefix():
@@ -32,6 +32,9 @@ func (w *walk) prefix(ctx context.Context) error {
 		}
 	}
 	if err := w.checkPrefix(prefix); err != nil {
+		return err
+	}
+	if no, err := w.elsewhere(prefix); no {
 		return err
 	}
 

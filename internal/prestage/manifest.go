@@ -39,6 +39,9 @@ func (w *walk) manifest(ctx context.Context) error {
 	if err := w.check(ref); err != nil {
 		return err
 	}
+	if no, err := w.elsewhere(ref); no {
+		return err
+	}
 	data, err := w.get(ctx, ref, maxManifestBytes)
 	if err != nil {
 		if e := outcome.As(err); e.Reason == outcome.NotFound {

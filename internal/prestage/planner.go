@@ -167,14 +167,28 @@ func (w *walk) rule(ref object.Ref) rules.Rule {
 	return w.rules.For(w.req.Subject, ref.Bucket, ref.Key)
 }
 
+// elsewhere says that the rules have nothing at or below ref warmed in this
+// cluster, and yields that.
+func (w *walk) elsewhere(ref object.Ref) (bool, error) {
+	if w.rules.Reach(w.cluster, w.req.Subject, ref.Bucket, ref.Key) {
+		return false, nil
+	}
+	return true, w.instead(ref, outcome.Excluded)
+}
+
+// instead yields one item in place of what ref stands for.
+func (w *walk) instead(ref object.Ref, why outcome.Reason) error {
+	i := Item{Attrs: object.Attrs{Ref: ref, Size: object.UnknownSize}, Skip: why}
+	w.sum.add(i)
+	return w.yield(i)
+}
+
 // missing settles that nothing is at ref: it may come, or it was deleted since.
 func (w *walk) missing(ref object.Ref, err *outcome.Error) error {
 	if !w.req.MissingIsGone {
 		return err
 	}
-	gone := Item{Attrs: object.Attrs{Ref: ref, Size: object.UnknownSize}, Skip: outcome.Gone}
-	w.sum.add(gone)
-	return w.yield(gone)
+	return w.instead(ref, outcome.Gone)
 }
 
 // checkTotals compares what was found with what was announced. More is fine.

@@ -46,6 +46,19 @@ type Request struct {
 	Observe func(Result)
 }
 
+// Target is what a Request is about as a whole, for the rules: its prefix, its
+// manifest, or the first of its objects.
+func (r *Request) Target() object.Ref {
+	switch {
+	case r.Prefix.Bucket != "":
+		return r.Prefix
+	case r.Manifest.Bucket != "" || len(r.Objects) == 0:
+		return r.Manifest
+	default:
+		return r.Objects[0].Ref
+	}
+}
+
 // Pacer says when a fill may be asked for, beside the limit of fills under way.
 // It is called by many goroutines at once.
 type Pacer interface {

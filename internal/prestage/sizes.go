@@ -21,7 +21,8 @@ func (w *walk) sized(ctx context.Context, items []Item) error {
 		errs := make([]error, len(some))
 		var asking sync.WaitGroup
 		for n := range some {
-			if some[n].Size == object.UnknownSize {
+			w.judge(&some[n])
+			if some[n].Skip == "" && some[n].Size == object.UnknownSize {
 				asking.Go(func() {
 					defer catch(w.log, some[n].Ref, func(err error) { errs[n] = err })
 					errs[n] = w.size(ctx, claim, &some[n])

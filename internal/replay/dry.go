@@ -42,7 +42,7 @@ func (r *Replay) DryRun(ctx context.Context) (Progress, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(consumer.Slots)
 	err = each(ctx, r.Stream, rg, subjects, func(m events.Message) error {
-		m.Kind = r.Kind(m.Subject)
+		m.Kind, m.WholeBucket = r.Kind(m.Subject), r.Lane.WholeBucket()
 		ev, err := events.Decode(m)
 		if !wants(m.Seq, ev, err) {
 			r.reached.Store(m.Seq)
@@ -58,7 +58,7 @@ func (r *Replay) DryRun(ctx context.Context) (Progress, error) {
 			case ev.Skip != "":
 				r.counts.receipt(consumer.Receipt{Outcome: consumer.Skipped})
 			default:
-				r.counts.report(r.Lane.Warmer.Warm(ctx, ctx, asks.Request(ev, m.Time, time.Now()), prestage.NewProgress()))
+				r.counts.report(r.Lane.Warmer.Warm(ctx, ctx, asks.Request(ev, m.Subject, m.Time, time.Now()), prestage.NewProgress()))
 			}
 			r.reached.Store(m.Seq)
 			return context.Cause(ctx)

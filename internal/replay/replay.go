@@ -113,7 +113,7 @@ func (r *Replay) choose(ctx context.Context, rg Range, subjects []string) (func(
 	}
 	kept := newest{n: r.Selection.Latest, seqs: make(map[string][]uint64)}
 	err := each(ctx, r.Stream, rg, subjects, func(m events.Message) error {
-		m.Kind = r.Kind(m.Subject)
+		m.Kind, m.WholeBucket = r.Kind(m.Subject), r.Lane.WholeBucket()
 		if ev, err := events.Decode(m); err == nil && matches(m.Seq, ev, nil) {
 			kept.add(ev, m.Seq)
 		}

@@ -45,6 +45,9 @@ func (s *Set) check(p place, allow func(bucket string) bool) error {
 		if r.MaxBytes > 0 && r.MinBytes != nil && *r.MinBytes >= r.MaxBytes {
 			return wrong(p.at("rules", i, "max_bytes"), key+".max_bytes", "%d: want more than min_bytes, %d", r.MaxBytes, *r.MinBytes)
 		}
+		if m := r.Match; len(m.Subjects)+len(m.Buckets)+len(m.Prefixes) == 0 && i < len(s.Rules)-1 {
+			return wrong(p.at("rules", i+1), fmt.Sprintf("rules[%d]", i+1), "never has its turn: %s, which comes first, matches everything", key)
+		}
 		if r.WholeBucket && (len(r.Match.Buckets) == 0 || len(r.Match.Prefixes) > 0) {
 			return wrong(p.at("rules", i, "whole_bucket"), key+".whole_bucket", "want match.buckets to name the buckets, and no match.prefixes")
 		}

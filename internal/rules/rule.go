@@ -46,7 +46,8 @@ type Rule struct {
 
 	Format string `yaml:"format"` // of checkpoints, "": told by the event or the keys
 
-	// Include and Exclude are globs of keys; see Skip.
+	// Include and Exclude are globs of keys. One without a slash is held against the
+	// last element of a key, as .gitignore does, else against all of it.
 	Include []string `yaml:"include"`
 	Exclude []string `yaml:"exclude"`
 	// MinBytes stands for PRESTAGE_MIN_BYTES unless nil: objects not larger are
@@ -85,7 +86,7 @@ func (r *Rule) Skip(cluster, key string, size, minBytes int64) outcome.Reason {
 		minBytes = *r.MinBytes
 	}
 	switch {
-	case !r.For(cluster), !r.Takes(key), r.MaxBytes > 0 && size > r.MaxBytes:
+	case r.Excludes(cluster, key, size) != "":
 		return outcome.Excluded
 	case size == 0:
 		return outcome.Empty
@@ -96,15 +97,7 @@ func (r *Rule) Skip(cluster, key string, size, minBytes int64) outcome.Reason {
 	}
 }
 
-// Takes says that the key is among Include, where there are any, and not among
-// Exclude.
-func (r *Rule) Takes(key string) bool {
-	within := func(glob string) bool { return keyMatches(glob, key) }
-	return (len(r.Include) == 0 || slices.ContainsFunc(r.Include, within)) && !slices.ContainsFunc(r.Exclude, within)
-}
-
-// keyMatches holds a glob against a key: one without a slash against the key's
-// last element, as .gitignore does, else against all of it.
+// keyMatches holds an element of Include or Exclude against a key.
 func keyMatches(glob, key string) bool {
 	if !strings.Contains(glob, "/") {
 		key = key[strings.LastIndexByte(key, '/')+1:]
@@ -112,19 +105,38 @@ func keyMatches(glob, key string) bool {
 	return doublestar.MatchUnvalidated(glob, key)
 }
 
-// why says what of m does not match, or nothing. A key may be a prefix, or empty
-// for a whole bucket.
-func (m *Match) why(subject, bucket, key string) string {
+// whose says which of subject and bucket does not match, if any.
+func (m *Match) whose(subject, bucket string) string {
 	switch {
 	case len(m.Subjects) > 0 && !slices.ContainsFunc(m.Subjects, func(p string) bool { return subjectMatches(p, subject) }):
 		return "subject"
 	case len(m.Buckets) > 0 && !slices.ContainsFunc(m.Buckets, func(p string) bool { return globMatches(p, bucket) }):
 		return "bucket"
+	default:
+		return ""
+	}
+}
+
+// why says what of m does not match, or nothing. A key may be a prefix, or empty
+// for a whole bucket.
+func (m *Match) why(subject, bucket, key string) string {
+	switch whose := m.whose(subject, bucket); {
+	case whose != "":
+		return whose
 	case len(m.Prefixes) > 0 && !slices.ContainsFunc(m.Prefixes, func(p string) bool { return prefixMatches(p, key) }):
 		return "prefix"
 	default:
 		return ""
 	}
+}
+
+// below says that m may match keys below prefix, though not prefix itself.
+func (m *Match) below(subject, bucket, prefix string) bool {
+	n := strings.Count(prefix, "/")
+	return m.whose(subject, bucket) == "" && slices.ContainsFunc(m.Prefixes, func(p string) bool {
+		elements := strings.SplitAfter(p, "/") // the last one is empty
+		return n < len(elements)-1 && globMatches(strings.Join(elements[:n], ""), prefix)
+	})
 }
 
 // subjectMatches holds a pattern, and everything below it, against a subject.

@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -54,19 +54,25 @@ func (s *Set) For(subject, bucket, key string) Rule {
 	return Rule{}
 }
 
-// Explain says of each rule in turn, up to the one that matches, why For takes
-// it or does not.
-func (s *Set) Explain(subject, bucket, key string) []string {
+// Reach says that something at prefix, or below it, may be warmed in cluster: by
+// the rule for prefix, or by an earlier one for a part of it.
+func (s *Set) Reach(cluster, subject, bucket, prefix string) bool {
 	if s == nil {
-		return []string{"no rules file: the defaults hold"}
+		return true
 	}
-	var out []string
 	for i := range s.Rules {
-		why := s.Rules[i].Match.why(subject, bucket, key)
-		if why == "" {
-			return append(out, fmt.Sprintf("rule %q matches", s.Rules[i].Name))
+		r := &s.Rules[i]
+		if r.Match.why(subject, bucket, prefix) == "" {
+			return r.For(cluster)
 		}
-		out = append(out, fmt.Sprintf("rule %q does not match: %s", s.Rules[i].Name, why))
+		if r.For(cluster) && r.Match.below(subject, bucket, prefix) {
+			return true
+		}
 	}
-	return append(out, "no rule matches: the defaults hold")
+	return true
+}
+
+// WholeBucket says that some rule allows events that name a whole bucket.
+func (s *Set) WholeBucket() bool {
+	return s != nil && slices.ContainsFunc(s.Rules, func(r Rule) bool { return r.WholeBucket })
 }

@@ -70,11 +70,11 @@ rules:
   - {name: a, match: {subjects: [x]}}
   - {name: b, match: {buckets: [hot]}}
   - {name: c, match: {prefixes: [run-7/]}}
-  - {name: d}
+  - {name: d, match: {buckets: [ckpt]}, include: ["*.pt"], exclude: [a, b], min_bytes: 0, max_bytes: 7, policy: atomic, keep: serve, lane: model, clusters: [x, y], whole_bucket: true}
 `)
 	for key, want := range map[string][]string{
-		"run-7/x": {`rule "a" does not match: subject`, `rule "b" does not match: bucket`, `rule "c" matches`},
-		"run-8/x": {`rule "a" does not match: subject`, `rule "b" does not match: bucket`, `rule "c" does not match: prefix`, `rule "d" matches`},
+		"run-7/x": {`rule "a" does not match: subject`, `rule "b" does not match: bucket`, `rule "c" matches: it changes nothing`},
+		"run-8/x": {`rule "a" does not match: subject`, `rule "b" does not match: bucket`, `rule "c" does not match: prefix`, `rule "d" matches: include: [*.pt], exclude: [a b], min_bytes: 0, max_bytes: 7, policy: atomic, keep: serve, lane: model, clusters: [x y], whole_bucket: true`},
 	} {
 		if diff := cmp.Diff(want, s.Explain("", "ckpt", key)); diff != "" {
 			t.Error(diff)
@@ -129,6 +129,23 @@ func TestSkip(t *testing.T) {
 	}
 }
 
+// TestExcludes: what is excluded is told why, all else is not excluded.
+func TestExcludes(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]string{
+		"clusters: [there, far]":   "clusters are there, far, this one is here",
+		"include: ['*.pt']":        "not in include",
+		"exclude: ['*.pt', 'a/*']": "in exclude: a/*",
+		"max_bytes: 4":             "larger than max_bytes: 4",
+		"min_bytes: 100":           "",
+	} {
+		r := parsed(t, "rules: [{name: a, "+rule+"}]").For("", "ckpt", "a/b")
+		if got := r.Excludes("here", "a/b", 5); got != want {
+			t.Errorf("{%s}: %q, want %q", rule, got, want)
+		}
+	}
+}
+
 func TestMLflow(t *testing.T) {
 	t.Parallel()
 	m := parsed(t, `mlflow: {aliases: [champion, "prod-*"], tags: [stage=prod*, "a=b=c"]}`).MLflow
@@ -144,5 +161,40 @@ func TestMLflow(t *testing.T) {
 		if m.Tag(tt.key, tt.value) != tt.want {
 			t.Errorf("tag %q=%q: %v", tt.key, tt.value, !tt.want)
 		}
+	}
+}
+
+// TestReach: a cluster is reached by the rule of a prefix, or by an earlier one
+// of a part of it.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	s := parsed(t, `
+rules:
+  - {name: part, match: {buckets: [ckpt], prefixes: ["run-*/step-[0-9]/"]}, clusters: [here]}
+  - {name: theirs, match: {buckets: [ckpt, hot]}, clusters: [there]}
+  - {name: late, match: {prefixes: [run-7/x/]}, clusters: [here]}
+`)
+	for _, tt := range []struct {
+		bucket, prefix string
+		want           bool
+	}{
+		{"ckpt", "", true},
+		{"ckpt", "run-7/", true},
+		{"ckpt", "job-7/", false},
+		{"ckpt", "run-7/step-1/", true},
+		{"ckpt", "run-7/step-1/a/b/", true},
+		{"ckpt", "run-7/step-x/", false},
+		{"ckpt", "run-7/step-x/a/", false},
+		{"ckpt", "run-7/x/", false}, // the second rule has decided
+		{"hot", "run-7/", false},
+		{"other", "run-7/", true}, // by no rule
+		{"other", "run-7/x/", true},
+	} {
+		if got := s.Reach("here", "", tt.bucket, tt.prefix); got != tt.want {
+			t.Errorf("s3://%s/%s: %v, want %v", tt.bucket, tt.prefix, got, tt.want)
+		}
+	}
+	if !(*Set)(nil).Reach("here", "", "a", "b/") {
+		t.Error("no file keeps a cluster out")
 	}
 }

@@ -66,7 +66,7 @@ const (
 
 // Expander says what an event that was stored at a time names: it asks its
 // registry, and lists.
-type Expander func(ctx context.Context, ev events.Event, stored time.Time, yield func(prestage.Item) error) error
+type Expander func(ctx context.Context, ev events.Event, subject string, stored time.Time, yield func(prestage.Item) error) error
 
 // message tells of the message seq, whose receipt is r, nil without one.
 func (s Source) message(ctx context.Context, stream string, seq uint64, r *consumer.Receipt) (Message, error) {
@@ -133,7 +133,7 @@ func (s Source) objects(ctx context.Context, out *Message, ev events.Event, stor
 	var items []prestage.Item
 	try, cancel := context.WithTimeout(ctx, expandTime)
 	defer cancel()
-	err := s.Expand(try, ev, stored, func(i prestage.Item) error {
+	err := s.Expand(try, ev, out.Subject, stored, func(i prestage.Item) error {
 		if len(items) == maxObjects {
 			return errEnough
 		}

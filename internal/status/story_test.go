@@ -120,7 +120,7 @@ func TestObjects(t *testing.T) {
 	}
 	small := item("small", "e", 5)
 	small.Skip = outcome.TooSmall
-	a.source.Expand = func(_ context.Context, ev events.Event, stored time.Time, yield func(prestage.Item) error) error {
+	a.source.Expand = func(_ context.Context, ev events.Event, subject string, stored time.Time, yield func(prestage.Item) error) error {
 		if ev.Prefix.String() != "s3://ckpt/run-7/" || stored.IsZero() {
 			t.Errorf("asked for %+v of %s", ev, stored)
 		}
@@ -164,7 +164,7 @@ func TestStories(t *testing.T) {
 	t.Parallel()
 	a := newArchive(t)
 	walked := 0
-	a.source.Expand = func(_ context.Context, _ events.Event, _ time.Time, yield func(prestage.Item) error) error {
+	a.source.Expand = func(_ context.Context, _ events.Event, _ string, _ time.Time, yield func(prestage.Item) error) error {
 		for n := range 5 * maxObjects {
 			walked = n
 			i := prestage.Item{Attrs: object.Attrs{Ref: object.Ref{Bucket: "ckpt", Key: fmt.Sprint(n)}}, Skip: outcome.Empty}
