@@ -18,7 +18,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const bareSubject = "bench.bare"
+const (
+	bareSubject = "bench.bare"
+	mostAtOnce  = 64 // requests; fewer divide it
+)
 
 // gatewaySample is a turn: events stored a second, and percentiles in
 // milliseconds from request to answer.
@@ -47,7 +50,7 @@ func benchGateway(t *testing.T, e effort, atOnce int) gatewayResult {
 	bare := child(t, "net/http, publish with ack", natsVariable+"="+w.nats.URL())
 	gateway := w.gateway(t, plainBuild).gatewayAddr()
 	var sent atomic.Int64
-	clients := httpClients(t, atOnce)
+	clients := httpClients(t)
 	turn := func(addr string) func(*testing.T) gatewaySample {
 		return func(t *testing.T) gatewaySample {
 			t.Helper()
@@ -55,10 +58,11 @@ func benchGateway(t *testing.T, e effort, atOnce int) gatewayResult {
 			var took []time.Duration
 			var workers sync.WaitGroup
 			start := time.Now()
-			for _, c := range clients {
+			for worker := range atOnce {
 				workers.Go(func() {
 					var mine []time.Duration
 					for len(mine) == 0 || time.Since(start) < e.turn {
+						c := clients[(worker+len(mine)*atOnce)%len(clients)] // nobody else's now
 						body := fmt.Sprintf(`{"specversion":"1.0","type":"ai.checkpoint.written.v1","source":"/train/run-7","id":"%d","data":{"uri":"s3://ckpt/run-7/step-100/","run":"run-7","complete":true}}`, sent.Add(1))
 						began := time.Now()
 						if err := store(t.Context(), c, addr, body); err != nil {
@@ -111,14 +115,14 @@ func store(ctx context.Context, c *http.Client, addr, body string) error {
 	return err
 }
 
-// httpClients are n clients with a connection each. Where the system lets them,
-// they come from many addresses, as a fleet does: the gateway limits each.
-func httpClients(t *testing.T, n int) []*http.Client {
+// httpClients have a connection each. Where the system lets them, they come from
+// many addresses, as a fleet does: the gateway limits each.
+func httpClients(t *testing.T) []*http.Client {
 	t.Helper()
-	clients := make([]*http.Client, n)
+	clients := make([]*http.Client, mostAtOnce)
 	for i := range clients {
 		dialer := &net.Dialer{}
-		from := net.IPv4(127, 0, 1, byte(1+i%200))
+		from := net.IPv4(127, 0, 1, byte(1+i))
 		if l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(from.String(), "0")); err == nil {
 			l.Close()
 			dialer.LocalAddr = &net.TCPAddr{IP: from}

@@ -47,7 +47,7 @@ func TestBenchmarks(t *testing.T) {
 		}
 	}
 	b.latency = benchLatency(t, e)
-	for _, atOnce := range []int{1, 16, 64} {
+	for _, atOnce := range []int{1, 16, mostAtOnce} {
 		b.gateway = append(b.gateway, benchGateway(t, e, atOnce))
 	}
 	text := b.render(t, e)
