@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/prestage/prestage/internal/prestage"
+)
 
 // CoreWeave's prices for object storage in dollars per GiB and month, as its
 // pricing page and its usage-based billing notes (31 October 2025) gave them.
@@ -29,4 +33,17 @@ func tierCostText(bytes, unsized int64) string {
 	}
 	return fmt.Sprintf("tier cost: $0 if all of it is hot already, at most $%.4f over 30 days if all of it is cold (prices of %s)",
 		tierCost(bytes), pricesOf)
+}
+
+// archiveText says what is known of the part of a fill that is in CoreWeave's
+// archive, with a line break before it, "" where there is none. The archive has
+// no tiers: "Reading an object in STANDARD_IA doesn't move it back to STANDARD",
+// there is no retrieval fee "under the default configuration", and the data "can
+// be stored outside the bucket's data center" (release note of 10 September 2026).
+func archiveText(a prestage.Amount) string {
+	if a.Objects == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\nSTANDARD_IA: %d objects of it, %s. Filling them costs no retrieval fee by default and changes no tier; "+
+		"it may come from another data center, and it is not documented that LOTA keeps them", a.Objects, byteText(a.Bytes))
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/layout"
-	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
 )
@@ -50,7 +49,7 @@ func (p planCmd) Run(ctx context.Context, w world) error {
 	var all error
 	for _, r := range requests {
 		r.NoIndex = p.NoIndex
-		all = errors.Join(all, printPlan(ctx, w, engine.Planner, r, p.Output == "json", explain))
+		all = errors.Join(all, printPlan(ctx, w, engine.Planner, r, int64(cfg.CacheBytes), p.Output == "json", explain))
 	}
 	return all
 }
@@ -64,6 +63,7 @@ type (
 		Reason outcome.Reason `json:"reason,omitempty"`
 		Rule   string         `json:"rule,omitempty"` // these two with --explain
 		Why    string         `json:"why,omitempty"`
+		Class  string         `json:"storage_class,omitempty"` // STANDARD_IA; others are not told
 	}
 	plannedSummary struct {
 		Target      string                   `json:"target"`
@@ -71,6 +71,9 @@ type (
 		Bytes       int64                    `json:"bytes"`
 		Unsized     int64                    `json:"unsized"`
 		FillBytes   int64                    `json:"fill_bytes"`
+		Archived    int64                    `json:"archived"`       // of what is to be filled, objects in STANDARD_IA
+		ArchBytes   int64                    `json:"archived_bytes"` // theirs
+		TooLarge    bool                     `json:"too_large"`      // larger than PRESTAGE_CACHE_BYTES: refused
 		Skipped     map[outcome.Reason]int64 `json:"skipped"`
 		Layout      layout.Format            `json:"layout"`   // of the checkpoint below a prefix, "": none is known
 		Complete    *bool                    `json:"complete"` // null: no rule says
@@ -81,19 +84,12 @@ type (
 	}
 )
 
-// printPlan prints one request's plan. Sizes that nobody told are asked for.
-func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Request, asJSON bool, explain *explainer) error {
+// printPlan prints one request's plan, for a cache of so many bytes, 0 when that
+// is not told. Sizes that nobody told are asked for.
+func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Request, cache int64, asJSON bool, explain *explainer) error {
 	enc := json.NewEncoder(w.stdout)
 	r.AskSizes = true
-	var fill, unsized int64
 	sum, err := p.Walk(ctx, r, func(i prestage.Item) error {
-		switch {
-		case i.Skip != "":
-		case i.Size == object.UnknownSize:
-			unsized++
-		default:
-			fill += i.Size
-		}
 		if !asJSON {
 			_, err := fmt.Fprintf(w.stdout, "%s%s\n", i, explain.itemText(r.Subject, i))
 			return err
@@ -103,29 +99,39 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 			line.Action = "skip"
 		}
 		line.Rule, line.Why = explain.item(r.Subject, i)
+		if i.Archived {
+			line.Class = prestage.ClassArchive
+		}
 		return enc.Encode(line)
 	})
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", title(r), err)
 	}
 	explained := explain.target(r)
+	standard := sum.Fill.Bytes - sum.Archive.Bytes
+	tooLarge := cache > 0 && sum.Fill.Bytes > cache
 	if !asJSON {
-		for _, text := range explained {
-			fmt.Fprintf(w.stdout, "%s: %s\n", title(r), text)
+		text := tierCostText(standard, sum.Fill.Unsized) + archiveText(sum.Archive)
+		if tooLarge {
+			text += fmt.Sprintf("\nlarger than the cache, which holds %s (PRESTAGE_CACHE_BYTES): it is refused, and nothing of it filled", byteText(cache))
 		}
-		_, err = fmt.Fprintf(w.stdout, "%s: %s\n%s\n", title(r), sum, tierCostText(fill, unsized))
+		for _, line := range explained {
+			fmt.Fprintf(w.stdout, "%s: %s\n", title(r), line)
+		}
+		_, err = fmt.Fprintf(w.stdout, "%s: %s\n%s\n", title(r), sum, text)
 		return err
 	}
 	out := plannedSummary{
-		Target: title(r), Objects: sum.Objects, Bytes: sum.Bytes, Unsized: sum.Unsized, FillBytes: fill,
+		Target: title(r), Objects: sum.Objects, Bytes: sum.Bytes, Unsized: sum.Unsized, FillBytes: sum.Fill.Bytes,
+		Archived: sum.Archive.Objects, ArchBytes: sum.Archive.Bytes, TooLarge: tooLarge,
 		Skipped: map[outcome.Reason]int64{}, Problems: []string{}, PricesOf: pricesOf, Layout: sum.Layout, Explain: explained,
 	}
 	if sum.Layout != "" && sum.Judged {
 		whole := len(sum.Problems) == 0
 		out.Complete = &whole
 	}
-	if unsized == 0 {
-		most := tierCost(fill)
+	if sum.Fill.Unsized == 0 {
+		most := tierCost(standard)
 		out.MaxTierCost = &most
 	}
 	maps.Copy(out.Skipped, sum.Skips)

@@ -10,6 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/replay"
 )
 
@@ -208,13 +209,13 @@ func (o *replayOutput) dry(p replay.Progress) error {
 		estimate = max(estimate, float64(p.Filled)/o.cmd.Rate)
 	}
 	if o.json {
-		cost := tierCost(p.Bytes)
+		cost := tierCost(max(p.Bytes-p.ArchivedBytes, 0))
 		o.line(line{Type: "dry_run", First: o.from.First, Last: o.from.Last, Progress: &p, Seconds: spent.Seconds(), MaxTierCost: &cost, PricesOf: pricesOf, Estimate: &estimate})
 		return nil
 	}
 	o.summary(p, "would be filled")
 	_, err := fmt.Fprintf(o.w.stdout, "%s\nabout %s if LOTA answers as fast as it answered this dry run; fills that it answers when they are done take longer\n",
-		tierCostText(p.Bytes, 0), time.Duration(estimate*float64(time.Second)).Round(time.Second))
+		tierCostText(max(p.Bytes-p.ArchivedBytes, 0), 0)+archiveText(prestage.Amount{Objects: p.Archived, Bytes: p.ArchivedBytes}), time.Duration(estimate*float64(time.Second)).Round(time.Second))
 	return err
 }
 

@@ -123,6 +123,13 @@ func statusText(s status.Status) string {
 		fmt.Fprintf(&b, " (%d redriven and not closed yet)", s.DeadLetters.Redriven)
 	}
 	b.WriteByte('\n')
+	if a := s.Budget; a != nil {
+		fmt.Fprintf(&b, "%-10s %s of %s used in the last hour", "budget", byteText(a.Used), byteText(a.Limit))
+		if !a.WaitsUntil.IsZero() {
+			fmt.Fprintf(&b, ", routine fills WAIT until %s", a.WaitsUntil.Format(time.RFC3339))
+		}
+		b.WriteByte('\n')
+	}
 	for _, r := range s.Receipts {
 		fmt.Fprintf(&b, "%-10s %s\n", "receipt", receiptText(r))
 	}

@@ -77,7 +77,7 @@ func (c warmCmd) Run(ctx context.Context, w world) error {
 	failed := 0
 	for _, r := range requests {
 		if c.DryRun || cfg.DryRun {
-			if err := printPlan(ctx, w, engine.Planner, r, c.Output == "json", nil); err != nil {
+			if err := printPlan(ctx, w, engine.Planner, r, int64(cfg.CacheBytes), c.Output == "json", nil); err != nil {
 				return err
 			}
 			continue

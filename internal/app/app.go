@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/prestage/prestage/internal/budget"
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/prestage"
@@ -169,8 +170,10 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, metrics metrics) err
 			ledger = dedupe.NewOverlay(ledger)
 			log.LogAttrs(fetch, slog.LevelWarn, "dry run: nothing is filled, receipts say what would be")
 		}
+		stopBudget := lota.keepBudget(context.WithoutCancel(fetch), cfg, budget.NewKV(nc, res.receipts, cfg.Cluster, log), log)
 		warmer, err := lota.warmer(cfg, ledger, log, log)
 		if err != nil {
+			stopBudget()
 			return err
 		}
 		a.change(func(s *state) { s.running, s.missing = true, nil })
@@ -180,6 +183,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, metrics metrics) err
 			Rules: lota.rules.Set, Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
 			Resolver: a.resolver, Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
 		})
+		stopBudget()
 		if !errors.Is(err, consumer.ErrGone) || !cfg.Provision {
 			return err
 		}

@@ -31,6 +31,8 @@ type Config struct {
 	Buckets            []string      `env:"PRESTAGE_BUCKETS" envDefault:"*" doc:"allowed buckets, comma-separated globs; an event outside is dead-lettered and no request is sent"`
 	Concurrency        int           `env:"PRESTAGE_CONCURRENCY" envDefault:"300" doc:"ceiling of concurrent fills of this instance; an adaptive limit works below it"`
 	MinBytes           int64         `env:"PRESTAGE_MIN_BYTES" envDefault:"4000000" doc:"objects not larger are skipped when the size is known without a request"`
+	Budget             Bytes         `env:"PRESTAGE_BUDGET" doc:"bytes that the cluster may fill in an hour, all instances and replays together, such as 20TiB; above it checkpoints and replays wait, models do not but count"`
+	CacheBytes         Bytes         `env:"PRESTAGE_CACHE_BYTES" doc:"what the cache holds: nodes × 1TiB; a plan that is larger is refused (unsupported) rather than thrashed"`
 	Confirm            string        `env:"PRESTAGE_CONFIRM" envDefault:"auto" doc:"what counts as filled; response: the ranged HEAD answered 2xx; probe: reads through LOTA come at cache speed, else it is no success; auto: the most that this endpoint lets us know, learnt while running"`
 	FillTimeout        time.Duration `env:"PRESTAGE_FILL_TIMEOUT" envDefault:"15m" doc:"the longest that one fill may take, confirmation included, heartbeats going on"`
 	AckWait            time.Duration `env:"PRESTAGE_ACK_WAIT" envDefault:"30s" doc:"JetStream AckWait, at least 5s; heartbeats come at a third of what the consumer really has"`

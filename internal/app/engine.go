@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prestage/prestage/internal/budget"
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/events"
@@ -33,8 +34,15 @@ type Engine struct {
 	stop     []func()
 }
 
-// NewEngine makes an Engine that remembers in ledger. It must be closed.
+// NewEngine makes an Engine that remembers in ledger, for somebody who waits:
+// PRESTAGE_BUDGET is not kept. It must be closed.
 func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger) (*Engine, error) {
+	return newEngine(ctx, cfg, deps, ledger, nil)
+}
+
+// newEngine makes an Engine that keeps the budget whose account is in spent,
+// unless that is nil.
+func newEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger, spent budget.Store) (*Engine, error) {
 	live, err := openRules(cfg, deps)
 	if err != nil {
 		return nil, err
@@ -51,11 +59,13 @@ func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger)
 	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}
+	stopBudget := l.keepBudget(ctx, cfg, spent, deps.Log)
 	// A command that ends soon learns little, and prints the verdict anyway.
 	if e.Warmer, err = l.warmer(cfg, ledger, deps.Log, slog.New(slog.DiscardHandler)); err != nil {
+		stopBudget()
 		return nil, err
 	}
-	e.stop = []func(){l.watch(ctx), l.close, mlflow.Close}
+	e.stop = []func(){stopBudget, l.watch(ctx), l.close, mlflow.Close}
 	return e, nil
 }
 

@@ -121,6 +121,8 @@ func wantOf(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
 		return "want a duration with a unit, such as 30s, 15m or 24h"
+	case reflect.TypeFor[Bytes]():
+		return wantBytes
 	case reflect.TypeFor[slog.Level]():
 		return "want debug, info, warn or error"
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/budget"
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/events"
@@ -63,7 +64,11 @@ func OpenHistory(ctx context.Context, cfg Config, deps Deps) (h *History, err er
 	if cfg.DryRun {
 		ledger = dedupe.NewOverlay(ledger)
 	}
-	if h.Engine, err = NewEngine(ctx, cfg, deps, ledger); err != nil {
+	var spent budget.Store
+	if s.receipts != nil {
+		spent = budget.NewKV(nc, s.receipts, cfg.Cluster, deps.Log)
+	}
+	if h.Engine, err = newEngine(ctx, cfg, deps, ledger, spent); err != nil {
 		return nil, err
 	}
 	h.Lane = consumer.Config{

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/prestage/prestage/internal/budget"
 	"github.com/prestage/prestage/internal/confirm"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/prestage"
@@ -27,6 +28,8 @@ type lota struct {
 	metrics   *prestage.Metrics
 	addr      string      // of the endpoint, host:port
 	tells     atomic.Bool // more than that a fill was accepted
+	spending  *budget.Metrics
+	budget    prestage.Budget // nil: none is kept
 }
 
 // DefaultRegion signs where no region is configured: CoreWeave's documents
@@ -52,7 +55,7 @@ func newLOTA(cfg Config, d Deps, live *rules.Live, limiter *prestage.Limiter) (*
 		transport: prestage.NewTransport(cfg.Concurrency, cfg.FillTimeout, cfg.LOTADial),
 		buckets:   buckets, rules: live,
 		metrics: prestage.NewMetrics(d.Registry),
-		addr:    addr,
+		addr:    addr, spending: budget.NewMetrics(d.Registry),
 	}
 	l.store = prestage.NewS3(awsConfig, prestage.S3Options{Endpoint: endpoint, Transport: l.transport})
 	l.endpoint = prestage.NewEndpoint(prestage.EndpointConfig{
@@ -102,7 +105,7 @@ func (l *lota) warmer(cfg Config, ledger dedupe.Ledger, log, lessons *slog.Logge
 	}
 	return prestage.NewWarmer(prestage.WarmerConfig{
 		Store: l.store, Planner: planner, Guard: l.guard, Ledger: ledger,
-		TTL: cfg.DedupeTTL, FillTimeout: cfg.FillTimeout, Confirmer: confirmer, Reader: l.store, DryRun: cfg.DryRun, Metrics: l.metrics, Log: log,
+		TTL: cfg.DedupeTTL, FillTimeout: cfg.FillTimeout, CacheBytes: int64(cfg.CacheBytes), Confirmer: confirmer, Reader: l.store, Budget: l.budget, DryRun: cfg.DryRun, Metrics: l.metrics, Log: log,
 	})
 }
 

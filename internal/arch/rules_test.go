@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	// Wiring.
 	"internal/app": {
 		"internal/gateway", "internal/resolve", "internal/rules",
-		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/confirm", "internal/dedupe",
+		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/budget", "internal/confirm", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
 	"internal/doctor": {"internal/app", "internal/rules", "internal/prestage", "internal/outcome", "internal/object"},
@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 
 	// What operators look at.
 	"internal/status": {
-		"internal/consumer", "internal/events", "internal/prestage", "internal/dedupe", "internal/dlq", "internal/persist", "internal/outcome", "internal/object",
+		"internal/consumer", "internal/budget", "internal/events", "internal/prestage", "internal/dedupe", "internal/dlq", "internal/persist", "internal/outcome", "internal/object",
 	},
 
 	// Another way through the daemon's lane.
@@ -62,6 +62,7 @@ var arrows = map[string][]string{
 	"internal/layout":    {},
 	"internal/dedupe":    {"internal/persist", "internal/outcome", "internal/object"},
 	"internal/dlq":       {"internal/events", "internal/persist", "internal/outcome", "internal/object"},
+	"internal/budget":    {"internal/persist"},
 	"internal/persist":   {},
 	"internal/outcome":   {"internal/object"},
 	"internal/object":    {},
@@ -112,7 +113,7 @@ var reservations = []reserved{
 	{
 		module: "github.com/nats-io/nats.go",
 		only: []string{
-			"internal/consumer", "internal/dedupe", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "publish", "internal/gateway", "internal/reconcile", "internal/status", "internal/app", "internal/dev",
+			"internal/consumer", "internal/dedupe", "internal/budget", "internal/dlq", "internal/persist", "internal/replay", "internal/publish", "publish", "internal/gateway", "internal/reconcile", "internal/status", "internal/app", "internal/dev",
 			"internal/doctor", "internal/natstest",
 			"cmd/consumer", // connects for publish
 		},

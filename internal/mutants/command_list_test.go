@@ -112,4 +112,24 @@ var commandMutants = []mutant{
 		"internal/reconcile/event.go", `return "reconcile-" + consumer.Hash(string(parts))`, `return "reconcile-" + consumer.Hash(string(parts)+time.Now().String())`,
 		"internal/reconcile", "TestTwoPasses",
 	},
+	{
+		"models go first", "no permit is kept for them",
+		"internal/prestage/priority.go", "	if !l.shared {", "	if true {",
+		"internal/prestage", "TestModelBehindCheckpoints",
+	},
+	{
+		"models go first", "a model does not raise a fill that waits",
+		"internal/dedupe/flight.go", "	if c.Priority < r.priority {", "	if false {",
+		"internal/prestage", "TestUrgentCallerRaisesAFlight",
+	},
+	{
+		"no hour has more bytes than its budget", "minutes are forgotten too early",
+		"internal/budget/account.go", "	counts = time.Hour + time.Minute", "	counts = time.Hour",
+		"internal/budget", "TestHour",
+	},
+	{
+		"a plan larger than the cache is refused", "its size is not looked at",
+		"internal/prestage/capacity.go", "		if bytes > e.cacheBytes {", "		if false {",
+		"integration", "TestLargerThanTheCache",
+	},
 }

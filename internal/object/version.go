@@ -25,6 +25,9 @@ type Attrs struct {
 	Ref
 	Version
 	Size int64 // bytes, or UnknownSize
+	// Archived says that the store keeps it in the class STANDARD_IA, which a
+	// listing or a HEAD tells.
+	Archived bool
 }
 
 // TrimETag removes the quotes, and the weak mark, that some sources send

@@ -21,6 +21,9 @@ const (
 	maxSize = 1 << 50
 	// maxTag bounds an ETag or a version id; real ones have 32 to 64 characters.
 	maxTag = 1 << 10
+	// ClassArchive is the storage class of CoreWeave's archive (release note of 10
+	// September 2026).
+	ClassArchive = "STANDARD_IA"
 )
 
 var errUnexpected = errors.New("an answer that S3 does not have")
@@ -50,6 +53,7 @@ func readAnswer(r reply, ranged bool) (Answer, error) {
 	default:
 		return Answer{}, errors.New(http.StatusText(r.status)) // a HEAD has no body to say more
 	}
+	a.Archived = r.header.Get("X-Amz-Storage-Class") == ClassArchive
 	a.ETag = checkTag(object.TrimETag(r.header.Get("Etag")))
 	a.ID = checkTag(r.header.Get("X-Amz-Version-Id"))
 	if t, err := http.ParseTime(r.header.Get("Last-Modified")); err == nil {
@@ -105,6 +109,7 @@ func readPage(bucket string, out *s3.ListObjectsV2Output) (Page, error) {
 			return Page{}, fmt.Errorf("listing: %w", err)
 		}
 		a.ETag = checkTag(object.TrimETag(aws.ToString(o.ETag)))
+		a.Archived = o.StorageClass == ClassArchive
 		if o.LastModified != nil {
 			a.LastModified = o.LastModified.UTC().Truncate(time.Second)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	newBucketLimit = 8 // requests at once in a bucket that never answered
+	newBucketLimit = 8 // requests at once in a bucket that never answered, urgent ones and others apart
 	silenceLimit   = 5 * time.Second
 	askTimeout     = 5 * time.Second
 	askEvery       = 10 * time.Second
@@ -48,6 +48,7 @@ type bucketWatch struct {
 type bucketState struct {
 	name     string
 	inside   int           // visits
+	urgent   int           // of these
 	sent     list.List     // *visit whose request is under way, the oldest first
 	answered bool          // ever, with whatever status
 	served   bool          // ever: some object's request succeeded
@@ -68,6 +69,7 @@ type visit struct {
 	watch  *bucketWatch
 	bucket *bucketState
 	ref    object.Ref
+	urgent bool
 	trial  bool
 	since  time.Time
 	place  *list.Element
@@ -78,11 +80,11 @@ func newBucketWatch(limiter *Limiter, ask func(context.Context, string) *outcome
 	return &bucketWatch{limiter: limiter, ask: ask, refuses: refuses, buckets: make(map[string]*bucketState)}
 }
 
-// enter waits until a request for ref may be sent. The error is the refusal of
+// enter waits until a request for ref, an urgent one perhaps, may be sent. The error is the refusal of
 // a dead bucket, or Interrupted. A visit must be left.
-func (w *bucketWatch) enter(ctx context.Context, ref object.Ref) (*visit, error) {
+func (w *bucketWatch) enter(ctx context.Context, ref object.Ref, urgent bool) (*visit, error) {
 	for {
-		v, changed, err := w.tryEnter(ref)
+		v, changed, err := w.tryEnter(ref, urgent)
 		if v != nil || err != nil {
 			return v, err
 		}
@@ -94,17 +96,17 @@ func (w *bucketWatch) enter(ctx context.Context, ref object.Ref) (*visit, error)
 	}
 }
 
-func (w *bucketWatch) tryEnter(ref object.Ref) (*visit, <-chan struct{}, error) {
+func (w *bucketWatch) tryEnter(ref object.Ref, urgent bool) (*visit, <-chan struct{}, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b := w.state(ref.Bucket)
-	v := &visit{watch: w, bucket: b, ref: ref}
+	v := &visit{watch: w, bucket: b, ref: ref, urgent: urgent}
 	switch {
 	case b.refusal != nil && time.Now().Before(b.until):
 		return nil, nil, b.refusalOf(ref)
 	case b.refusal != nil && !ref.IsPrefix():
 		v.trial, b.until = true, time.Now().Add(b.pause())
-	case (!b.answered || (!b.served && len(b.refused) > 0)) && b.inside >= newBucketLimit:
+	case (!b.answered || (!b.served && len(b.refused) > 0)) && b.visits(urgent) >= newBucketLimit:
 		return nil, b.wait(), nil
 	case b.isFull(time.Now()):
 		if b.changed == nil {
@@ -117,10 +119,21 @@ func (w *bucketWatch) tryEnter(ref object.Ref) (*visit, <-chan struct{}, error) 
 		return nil, b.wait(), nil
 	}
 	b.inside++
+	if urgent {
+		b.urgent++
+	}
 	if b.short.limit != nil {
 		b.short.limit.sent()
 	}
 	return v, nil, nil
+}
+
+// visits counts the urgent ones, or the others.
+func (b *bucketState) visits(urgent bool) int {
+	if urgent {
+		return b.urgent
+	}
+	return b.inside - b.urgent
 }
 
 func (w *bucketWatch) state(name string) *bucketState {
@@ -171,6 +184,9 @@ func (v *visit) leave(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b.inside--
+	if v.urgent {
+		b.urgent--
+	}
 	if v.place != nil {
 		v.cancel(nil)
 		b.sent.Remove(v.place)

@@ -249,7 +249,7 @@ func TestBucketMemoryIsBounded(t *testing.T) {
 		w := newBucketWatch(nil, nil, nil)
 		for i := range 10 * maxBuckets {
 			ref := object.Ref{Bucket: "b" + string(rune('a'+i%26)) + time.Duration(i).String()}
-			v, err := w.enter(t.Context(), ref)
+			v, err := w.enter(t.Context(), ref, false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -55,7 +55,7 @@ func (e *event) handle(ctx, start context.Context, i turn) (f fate) {
 // as is the item as the store's answer describes it.
 func (i turn) as(a Answer) turn {
 	seq := i.Sequencer
-	i.Version, i.Size, i.Current = a.Version, a.Size, true
+	i.Version, i.Size, i.Archived, i.Current = a.Version, a.Size, a.Archived, true
 	i.Sequencer = seq
 	i.hash = hashOf(i.Item)
 	return i
@@ -152,7 +152,7 @@ func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ 
 		if how == dedupe.Shared { // its record lacks our event's sequencer
 			e.record(ctx, i, f, prev)
 		}
-		result := e.offer(i, f, fate{bytes: f.Size, verdict: f.verdict})
+		result := e.offer(i, f, fate{bytes: f.Size, verdict: f.verdict, archived: how == dedupe.Led && (i.Archived || f.Archived)})
 		if f.verdict = result.verdict; result.err == nil && result.skip == "" {
 			e.remember(i, f)
 		}
@@ -174,16 +174,18 @@ func (e *event) remember(i turn, f fill) {
 func (e *event) lead(ctx, start context.Context, run *dedupe.Run, i turn, prev uint64) (fill, error) {
 	begin, stop := joined(ctx, start)
 	defer stop()
+	done, err := e.turnToFill(ctx, begin, run, i)
+	if err != nil {
+		return fill{}, err
+	}
 	rec, err := e.lookUp(begin, i.Ref)
 	switch {
 	case err != nil && !errors.Is(err, dedupe.ErrNotFound):
+		done(-1)
 		return fill{}, err
 	case rec.Revision != prev:
+		done(-1)
 		return fill{}, errMoved
-	}
-	done, err := e.turnToFill(begin, i)
-	if err != nil {
-		return fill{}, err
 	}
 	read := e.lesson(ctx, begin, run, i)
 	f, err := e.ask(ctx, start, run, i.Ref)
@@ -207,18 +209,6 @@ func (e *event) lead(ctx, start context.Context, run *dedupe.Run, i turn, prev u
 		return f, &outcome.Error{Op: "record", Ref: i.Ref, Class: outcome.Failed, Reason: outcome.FillFailed, Err: err}
 	}
 	return f, nil
-}
-
-// turnToFill waits until the request's pace lets the item be asked for.
-func (e *event) turnToFill(begin context.Context, i turn) (done func(int64), err error) {
-	if e.req.Pace == nil {
-		return func(int64) {}, nil
-	}
-	done, err = e.req.Pace.Start(begin, i.Size)
-	if err != nil {
-		return nil, ended(begin, "wait for its turn", i.Ref)
-	}
-	return done, nil
 }
 
 // current is the item's version in the store now.

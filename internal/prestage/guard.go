@@ -77,7 +77,7 @@ func send[T any](ctx, start context.Context, g *Guard, c Claim, ref object.Ref, 
 	if err := g.endpoint.Wait(start); err != nil {
 		return v, err
 	}
-	visit, err := g.buckets.enter(start, ref)
+	visit, err := g.buckets.enter(start, ref, c.urgent())
 	if err != nil {
 		return v, err
 	}

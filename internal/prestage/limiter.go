@@ -133,6 +133,15 @@ func (c Claim) priority() (p Priority, raised <-chan struct{}) {
 	return p, raised
 }
 
+// urgent says that the claim is known to be for urgent work.
+func (c Claim) urgent() bool {
+	if c.Flow == nil {
+		return false
+	}
+	p, _ := c.priority()
+	return p == Urgent
+}
+
 func (l *Limiter) permit(p Priority) *Permit { return &Permit{limiter: l, priority: p} }
 
 // giveUp takes w out of the queue, unless it has its permit.

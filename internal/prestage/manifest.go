@@ -56,18 +56,12 @@ func (w *walk) manifest(ctx context.Context) error {
 	case err != nil:
 		return &outcome.Error{Op: "read manifest", Ref: ref, Class: outcome.Permanent, Reason: outcome.Malformed, Err: err}
 	}
-	if !w.req.AskSizes {
-		return m.each(func(a object.Attrs) error { return w.item(Item{Attrs: a}) })
-	}
-	var items []Item
-	err = m.each(func(a object.Attrs) error {
-		items = append(items, Item{Attrs: a})
-		return nil
-	})
+	sizes := w.newSizer()
+	err = m.each(func(a object.Attrs) error { return sizes.add(ctx, Item{Attrs: a}) })
 	if err != nil {
 		return err
 	}
-	return w.sized(ctx, items)
+	return sizes.end(ctx)
 }
 
 // parseManifest reads a JSON list of URIs or of entries, {"objects": such a

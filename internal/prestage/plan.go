@@ -29,6 +29,9 @@ func (i Item) String() string {
 	if i.Skip != "" {
 		return fmt.Sprintf("skip %q (%s): %s", i.Ref, size, i.Skip)
 	}
+	if i.Archived {
+		size += ", " + ClassArchive
+	}
 	return fmt.Sprintf("fill %q (%s)", i.Ref, size)
 }
 
@@ -40,9 +43,27 @@ type Summary struct {
 	Skips   map[outcome.Reason]int64 // skipped objects by reason
 	Layout  layout.Format            // of the checkpoint below a prefix, "" when there is none that is known
 	Judged  bool                     // it was held against its format's rule: without Problems it is whole
+	Fill    Amount                   // what is to be filled
+	Archive Amount                   // of that, what the store keeps in the class STANDARD_IA
 	// Problems say what is wrong although the plan could be walked: the request
 	// is incomplete, or an index could not be read.
 	Problems []*outcome.Error
+}
+
+// Amount is a number of objects and their bytes.
+type Amount struct {
+	Objects int64
+	Bytes   int64 // of those whose size is known
+	Unsized int64 // objects whose size is not
+}
+
+func (a *Amount) add(size int64) {
+	a.Objects++
+	if size == object.UnknownSize {
+		a.Unsized++
+		return
+	}
+	a.Bytes += size
 }
 
 // String is the last line of a printed plan.
@@ -79,5 +100,10 @@ func (s *Summary) add(i Item) {
 			s.Skips = make(map[outcome.Reason]int64)
 		}
 		s.Skips[i.Skip]++
+		return
+	}
+	s.Fill.add(i.Size)
+	if i.Archived {
+		s.Archive.add(i.Size)
 	}
 }

@@ -119,18 +119,16 @@ func (w *walk) objects(ctx context.Context, attrs []object.Attrs) error {
 			items[i].Attrs = a // the later one, as far as that can be told
 		}
 	}
-	switch {
-	case w.req.AskSizes:
-		return w.sized(ctx, items)
-	case w.req.Notified && !w.req.NoIndex:
+	if w.req.Notified && !w.req.NoIndex && !w.req.AskSizes {
 		return w.notified(ctx, items)
 	}
+	sizes := w.newSizer()
 	for _, i := range items {
-		if err := w.item(i); err != nil {
+		if err := sizes.add(ctx, i); err != nil {
 			return err
 		}
 	}
-	return nil
+	return sizes.end(ctx)
 }
 
 // check refuses what is no object, or in no allowed bucket.
@@ -208,15 +206,8 @@ func (w *walk) incomplete(format string, args ...any) {
 
 // incomplete is the failure of a request that has less than it announces.
 func incomplete(req Request, format string, args ...any) *outcome.Error {
-	ref := req.Prefix
-	switch {
-	case req.Manifest.Bucket != "":
-		ref = req.Manifest
-	case len(req.Objects) == 1:
-		ref = req.Objects[0].Ref
-	}
 	return &outcome.Error{
-		Op: "plan", Ref: ref, Class: outcome.Failed, Reason: outcome.Incomplete, Err: fmt.Errorf(format, args...),
+		Op: "plan", Ref: req.about(), Class: outcome.Failed, Reason: outcome.Incomplete, Err: fmt.Errorf(format, args...),
 	}
 }
 

@@ -297,13 +297,13 @@ func TestPlanAsksForSizes(t *testing.T) {
 		problems []outcome.Reason
 		err      outcome.Reason
 	}{
-		"all are there":       {sum: Summary{Objects: 200, Bytes: 200_000}},
-		"two are not":         {failing: map[string]outcome.Class{"k001": outcome.Failed, "k100": outcome.Failed}, sum: Summary{Objects: 198, Bytes: 198_000}, problems: []outcome.Reason{outcome.NotFound, outcome.NotFound}},
-		"two are gone":        {req: Request{MissingIsGone: true}, failing: map[string]outcome.Class{"k001": outcome.Failed, "k100": outcome.Failed}, sum: Summary{Objects: 200, Bytes: 198_000, Unsized: 2, Skips: map[outcome.Reason]int64{outcome.Gone: 2}}},
-		"one is forbidden":    {failing: map[string]outcome.Class{"k100": outcome.Refused}, sum: Summary{Objects: 200, Bytes: 199_000, Unsized: 1}, problems: []outcome.Reason{outcome.Forbidden}},
-		"one panics":          {failing: map[string]outcome.Class{"k100": 0}, sum: Summary{Objects: 200, Bytes: 199_000, Unsized: 1}, problems: []outcome.Reason{outcome.FillFailed}},
-		"a manifest":          {req: Request{Manifest: ckpt("m.json")}, sum: Summary{Objects: 200, Bytes: 200_000}},
-		"sizes are known":     {req: Request{Objects: []object.Attrs{listed("a", 300)}}, sum: Summary{Objects: 1, Bytes: 300}},
+		"all are there":       {sum: Summary{Objects: 200, Bytes: 200_000, Fill: Amount{200, 200_000, 0}}},
+		"two are not":         {failing: map[string]outcome.Class{"k001": outcome.Failed, "k100": outcome.Failed}, sum: Summary{Objects: 198, Bytes: 198_000, Fill: Amount{198, 198_000, 0}}, problems: []outcome.Reason{outcome.NotFound, outcome.NotFound}},
+		"two are gone":        {req: Request{MissingIsGone: true}, failing: map[string]outcome.Class{"k001": outcome.Failed, "k100": outcome.Failed}, sum: Summary{Objects: 200, Bytes: 198_000, Unsized: 2, Skips: map[outcome.Reason]int64{outcome.Gone: 2}, Fill: Amount{198, 198_000, 0}}},
+		"one is forbidden":    {failing: map[string]outcome.Class{"k100": outcome.Refused}, sum: Summary{Objects: 200, Bytes: 199_000, Unsized: 1, Fill: Amount{200, 199_000, 1}}, problems: []outcome.Reason{outcome.Forbidden}},
+		"one panics":          {failing: map[string]outcome.Class{"k100": 0}, sum: Summary{Objects: 200, Bytes: 199_000, Unsized: 1, Fill: Amount{200, 199_000, 1}}, problems: []outcome.Reason{outcome.FillFailed}},
+		"a manifest":          {req: Request{Manifest: ckpt("m.json")}, sum: Summary{Objects: 200, Bytes: 200_000, Fill: Amount{200, 200_000, 0}}},
+		"sizes are known":     {req: Request{Objects: []object.Attrs{listed("a", 300)}}, sum: Summary{Objects: 1, Bytes: 300, Fill: Amount{1, 300, 0}}},
 		"one, that is not":    {req: Request{Objects: unsized("k001")}, failing: map[string]outcome.Class{"k001": outcome.Failed}, err: outcome.NotFound},
 		"one, small":          {req: Request{Objects: unsized("small")}, sum: Summary{Objects: 1, Bytes: 50, Skips: map[outcome.Reason]int64{outcome.TooSmall: 1}}},
 		"one, stopped before": {req: Request{Objects: unsized("k001")}, failing: map[string]outcome.Class{"k001": outcome.Interrupted}, err: outcome.FillFailed},

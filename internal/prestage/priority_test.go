@@ -200,6 +200,38 @@ func TestModelBehindCheckpoints(t *testing.T) {
 	}
 }
 
+// TestModelInANewBucket has a model come to a bucket that never answered, in which
+// checkpoints have as many slow fills as they may.
+func TestModelInANewBucket(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &fakeStore{headBucket: func(context.Context, string) error { return nil }}
+		store.fill = func(_ context.Context, ref object.Ref) (Answer, error) {
+			d := time.Minute
+			if ref.Key == "model" {
+				d = time.Second
+			}
+			time.Sleep(d) // of the bubble's clock
+			return answerOf("e"), nil
+		}
+		r := newRigOf(t, store, 300)
+		var events sync.WaitGroup
+		for i := range 40 {
+			events.Go(func() { r.warm(t, Request{Objects: unsized(fmt.Sprint(i)), Priority: Routine}) })
+		}
+		synctest.Wait()
+		if n := store.count("fill"); n != newBucketLimit {
+			t.Errorf("%d fills in a new bucket", n)
+		}
+		began := time.Now()
+		got := r.warm(t, Request{Objects: unsized("model")})
+		if took := time.Since(began); got.Objects.Filled != 1 || took != time.Second {
+			t.Errorf("%+v after %v", got.Objects, took)
+		}
+		events.Wait()
+	})
+}
+
 // TestLargeEventHoldsNobody has one event of 100,000 objects and ten small ones,
 // in its bucket and in another.
 func TestLargeEventHoldsNobody(t *testing.T) {

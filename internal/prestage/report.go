@@ -20,6 +20,8 @@ type fate struct {
 
 	bytes   int64 // object.UnknownSize when unknown
 	verdict outcome.Verdict
+
+	archived bool // it was filled for this event, and is in the archive
 }
 
 // kind names the fate as the metric and the log do.

@@ -1,7 +1,6 @@
 package prestage
 
 import (
-	"context"
 	"time"
 
 	"github.com/prestage/prestage/internal/object"
@@ -59,13 +58,15 @@ func (r *Request) Target() object.Ref {
 	}
 }
 
-// Pacer says when a fill may be asked for, beside the limit of fills under way.
-// It is called by many goroutines at once.
-type Pacer interface {
-	// Start waits until a fill of so many bytes, object.UnknownSize when nobody
-	// knows, may be asked for, or ctx ends. Done is then called once, with the
-	// bytes filled, or less than 0 when it failed.
-	Start(ctx context.Context, size int64) (done func(filled int64), err error)
+// about is the one thing that the request names, if it is one.
+func (r *Request) about() object.Ref {
+	switch {
+	case r.Manifest.Bucket != "":
+		return r.Manifest
+	case len(r.Objects) == 1:
+		return r.Objects[0].Ref
+	}
+	return r.Prefix
 }
 
 // Result is what became of one object.
@@ -74,7 +75,10 @@ type Result struct {
 	Outcome string         // filled, already_warm, skipped or failed
 	Reason  outcome.Reason // why it was skipped or failed
 	Bytes   int64          // 0 when unknown
-	Err     error          // of a failed one
+	// Archived says that it was filled and that the store keeps it in the class
+	// STANDARD_IA, as far as is known. Of events that share a fill one is told.
+	Archived bool
+	Err      error // of a failed one
 }
 
 // Report is what became of a Request. It is complete when Problems is empty.

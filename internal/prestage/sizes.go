@@ -12,32 +12,58 @@ import (
 // askAtOnce is how many sizes are asked for at once, if there are permits.
 const askAtOnce = 64
 
-// sized yields items after asking for the sizes that nobody told.
-func (w *walk) sized(ctx context.Context, items []Item) error {
-	claim := Claim{Flow: w.guard.limiter.NewFlow(w.req.Priority)}
-	for len(items) > 0 {
-		some := items[:min(askAtOnce, len(items))]
-		items = items[len(some):]
-		errs := make([]error, len(some))
-		var asking sync.WaitGroup
-		for n := range some {
-			w.judge(&some[n])
-			if some[n].Skip == "" && some[n].Size == object.UnknownSize {
-				asking.Go(func() {
-					defer catch(w.log, some[n].Ref, func(err error) { errs[n] = err })
-					errs[n] = w.size(ctx, claim, &some[n])
-				})
-			}
-		}
-		asking.Wait()
-		for n, i := range some {
-			if err := w.sizedItem(i, errs[n]); err != nil {
-				return err
-			}
+// sizer yields items, if the request says so after asking for the sizes that
+// nobody told. It holds few of them at a time.
+type sizer struct {
+	*walk
+	claim Claim
+	some  []Item
+}
+
+func (w *walk) newSizer() *sizer {
+	return &sizer{walk: w, claim: Claim{Flow: w.guard.limiter.NewFlow(w.req.Priority)}}
+}
+
+func (s *sizer) add(ctx context.Context, i Item) error {
+	if !s.req.AskSizes {
+		return s.item(i)
+	}
+	if s.some = append(s.some, i); len(s.some) < askAtOnce {
+		return nil
+	}
+	return s.yieldSome(ctx)
+}
+
+// end yields the last ones.
+func (s *sizer) end(ctx context.Context) error {
+	if err := s.yieldSome(ctx); err != nil {
+		return err
+	}
+	if s.found == 0 && len(s.sum.Problems) > 0 {
+		return s.sum.Problems[0] // there is nothing to plan
+	}
+	return nil
+}
+
+func (s *sizer) yieldSome(ctx context.Context) error {
+	some := s.some
+	s.some = some[:0]
+	errs := make([]error, len(some))
+	var asking sync.WaitGroup
+	for n := range some {
+		s.judge(&some[n])
+		if some[n].Skip == "" && some[n].Size == object.UnknownSize {
+			asking.Go(func() {
+				defer catch(s.log, some[n].Ref, func(err error) { errs[n] = err })
+				errs[n] = s.size(ctx, s.claim, &some[n])
+			})
 		}
 	}
-	if w.found == 0 && len(w.sum.Problems) > 0 {
-		return w.sum.Problems[0] // there is nothing to plan
+	asking.Wait()
+	for n, i := range some {
+		if err := s.sizedItem(i, errs[n]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -52,7 +78,7 @@ func (w *walk) size(ctx context.Context, c Claim, i *Item) error {
 		return err // the size stays unknown
 	}
 	a.Sequencer = i.Sequencer // which only an event tells
-	i.Version, i.Size, i.Current = a.Version, a.Size, true
+	i.Version, i.Size, i.Archived, i.Current = a.Version, a.Size, a.Archived, true
 	return nil
 }
 

@@ -11,8 +11,9 @@ import (
 type Answer struct {
 	Status int // HTTP status: 200, 206, or 416 for a ranged HEAD of nothing
 	object.Version
-	Size    int64         // of the whole object in bytes, or object.UnknownSize
-	Latency time.Duration // from the request to the answer's header
+	Size     int64         // of the whole object in bytes, or object.UnknownSize
+	Archived bool          // its class is STANDARD_IA
+	Latency  time.Duration // from the request to the answer's header
 }
 
 // Page is a part of a listing, in the store's order.

@@ -97,7 +97,7 @@ func (s *sentry) check(r *http.Request) error {
 // wantedHeaders are those of an answer that are read by anyone.
 var wantedHeaders = []string{
 	"Content-Length", "Content-Range", "Content-Type", "Date", "Etag", "Location", "Retry-After",
-	"X-Amz-Bucket-Region", "X-Amz-Request-Id", "X-Amz-Version-Id",
+	"X-Amz-Bucket-Region", "X-Amz-Request-Id", "X-Amz-Storage-Class", "X-Amz-Version-Id",
 }
 
 func wanted(h http.Header) http.Header {

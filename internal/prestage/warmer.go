@@ -26,15 +26,17 @@ type Warmer struct {
 	active      [priorities]atomic.Int64 // events being warmed
 	ttl         time.Duration
 	fillTimeout time.Duration
+	cacheBytes  int64
 	dryRun      bool
 	confirmer   *confirm.Confirmer // nil: a 2xx will do
 	reader      Reader             // for it
+	budget      Budget             // nil: no limit
 	metrics     *Metrics
 	log         *slog.Logger
 }
 
 // WarmerConfig is what a Warmer needs; all of it is required, but for what
-// confirms fills.
+// confirms and limits fills.
 type WarmerConfig struct {
 	Store       Filler
 	Planner     *Planner
@@ -42,9 +44,11 @@ type WarmerConfig struct {
 	Ledger      dedupe.Ledger
 	TTL         time.Duration // how long a record counts as warm
 	FillTimeout time.Duration // the longest one fill may take, its confirmation included
+	CacheBytes  int64         // a plan with more is refused; 0: none is
 	DryRun      bool          // plain HEADs instead of fills, which end as skipped: dry_run
 	Confirmer   *confirm.Confirmer
 	Reader      Reader // with Confirmer
+	Budget      Budget // nil: none
 	Metrics     *Metrics
 	Log         *slog.Logger
 }
@@ -65,7 +69,7 @@ func NewWarmer(c WarmerConfig) (*Warmer, error) {
 	c.Guard.limiter.watch(func(n int) { c.Metrics.limit.Set(float64(n)) })
 	return &Warmer{
 		store: c.Store, planner: c.Planner, guard: c.Guard, ledger: c.Ledger,
-		ttl: c.TTL, fillTimeout: c.FillTimeout, dryRun: c.DryRun, confirmer: c.Confirmer, reader: c.Reader, metrics: c.Metrics, log: c.Log,
+		ttl: c.TTL, fillTimeout: c.FillTimeout, cacheBytes: c.CacheBytes, dryRun: c.DryRun, confirmer: c.Confirmer, reader: c.Reader, budget: c.Budget, metrics: c.Metrics, log: c.Log,
 	}, nil
 }
 
@@ -91,7 +95,11 @@ func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) R
 	}
 	e.earlier, e.recheck = done.begin(w.planner.room)
 	defer done.end()
-	if err := e.passes(ctx, start, begin); err != nil {
+	err := e.fits(begin)
+	if err == nil {
+		err = e.passes(ctx, start, begin)
+	}
+	if err != nil {
 		e.tally.fail(err)
 	}
 	e.confirm(ctx, start)
@@ -237,7 +245,7 @@ func (e *event) tell(ctx context.Context, i turn, f fate) {
 	}
 	e.fresh.Store(true)
 	e.tally.add(i.Ref, f)
-	r := Result{Ref: i.Ref, Outcome: f.kind(), Reason: f.skip}
+	r := Result{Ref: i.Ref, Outcome: f.kind(), Reason: f.skip, Archived: f.archived}
 	if f.skip == "" || f.skip == outcome.DryRun {
 		r.Bytes = max(f.bytes, 0)
 	}

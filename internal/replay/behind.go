@@ -24,6 +24,14 @@ type behind struct {
 
 // Wait implements consumer.Gate.
 func (b *behind) Wait(ctx context.Context) error {
+	if err := b.hold(ctx); err != nil {
+		return err
+	}
+	return b.Gate.Wait(ctx)
+}
+
+// hold waits while the live lanes go first.
+func (b *behind) hold(ctx context.Context) error {
 	for b.busy.Load() {
 		timer := time.NewTimer(lookEvery / 5)
 		select {
@@ -33,7 +41,22 @@ func (b *behind) Wait(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
-	return b.Gate.Wait(ctx)
+	return nil
+}
+
+// paced is a meter behind the live lanes: fills of what is in hand already wait
+// for them, too.
+type paced struct {
+	*meter
+	behind *behind
+}
+
+// Start implements prestage.Pacer.
+func (p paced) Start(ctx context.Context, size int64) (done func(filled int64), err error) {
+	if err := p.behind.hold(ctx); err != nil {
+		return nil, err
+	}
+	return p.meter.Start(ctx, size)
 }
 
 // watch looks at the live lanes until ctx ends.

@@ -22,6 +22,10 @@ type Progress struct {
 	OtherSkips  int64  `json:"other_skips"` // too small, empty and the like
 	Failed      int64  `json:"failed"`
 	Bytes       int64  `json:"bytes"` // filled
+	// Archived counts of what was filled, or would be, what the store keeps in the
+	// class STANDARD_IA, ArchivedBytes its bytes.
+	Archived      int64 `json:"archived"`
+	ArchivedBytes int64 `json:"archived_bytes"`
 }
 
 // counts sums up receipts.
@@ -48,14 +52,18 @@ func (c *counts) receipt(r consumer.Receipt) {
 	c.Failed += int64(r.Objects.Failed)
 }
 
-// observe counts the objects that are gone; the rest is in the receipts.
+// observe counts the objects that are gone, and those from the archive; the rest
+// is in the receipts.
 func (c *counts) observe(r prestage.Result) {
-	if r.Outcome != "skipped" || r.Reason != outcome.Gone {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Gone++
+	switch {
+	case r.Reason == outcome.Gone:
+		c.Gone++
+	case r.Archived && (r.Outcome == "filled" || r.Reason == outcome.DryRun):
+		c.Archived++
+		c.ArchivedBytes += r.Bytes
+	}
 }
 
 // report counts the objects of a request without an event.

@@ -48,7 +48,8 @@ type Status struct {
 	Messages    uint64             `json:"stream_messages"`
 	Lanes       []Lane             `json:"lanes"`
 	DeadLetters DeadLetters        `json:"dead_letters"`
-	Receipts    []consumer.Receipt `json:"receipts"` // the last ones, the latest first
+	Budget      *Budget            `json:"budget,omitempty"` // nil: nothing of one in the last hour
+	Receipts    []consumer.Receipt `json:"receipts"`         // the last ones, the latest first
 }
 
 // Lane is how a lane stands.
@@ -114,6 +115,9 @@ func Read(ctx context.Context, s Source) (Status, error) {
 		out.Lanes = append(out.Lanes, l)
 	}
 	if out.DeadLetters, err = s.deadLetters(ctx); err != nil {
+		return out, err
+	}
+	if out.Budget, err = s.budget(ctx); err != nil {
 		return out, err
 	}
 	out.Receipts, err = s.latest(ctx)
