@@ -26,7 +26,7 @@ func (t targets) models(ctx context.Context, engine *app.Engine, tell func(strin
 			return nil, err
 		}
 		tell(fmt.Sprintf("%s is %s", uri, ev.Prefix))
-		out = append(out, prestage.Request{Prefix: ev.Prefix, Seen: time.Now(), Complete: true})
+		out = append(out, prestage.Request{Prefix: ev.Prefix, Seen: time.Now(), Complete: true, Stated: true})
 	}
 	return out, nil
 }

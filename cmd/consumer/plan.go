@@ -127,7 +127,7 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 		Skipped: map[outcome.Reason]int64{}, Problems: []string{}, PricesOf: pricesOf, Layout: sum.Layout, Explain: explained,
 	}
 	if sum.Layout != "" && sum.Judged {
-		whole := len(sum.Problems) == 0
+		whole := sum.Whole()
 		out.Complete = &whole
 	}
 	if sum.Fill.Unsized == 0 {

@@ -42,7 +42,7 @@ func (t targets) requests(stdin io.Reader) ([]prestage.Request, error) {
 		case ref.Key == "" && !t.WholeBucket:
 			return fmt.Errorf("%s is a whole bucket: --whole-bucket if you mean it", ref)
 		case ref.IsPrefix():
-			others = append(others, prestage.Request{Prefix: ref, WholeBucket: t.WholeBucket})
+			others = append(others, prestage.Request{Prefix: ref, Stated: true, WholeBucket: t.WholeBucket})
 		default:
 			objects.Objects = append(objects.Objects, object.Attrs{Ref: ref, Size: object.UnknownSize})
 		}

@@ -110,6 +110,9 @@ func (c warmCmd) warm(work, start context.Context, w world, cfg app.Config, engi
 	if err != nil && start.Err() != nil {
 		return receipt{}, errors.New("interrupted before anything was asked for")
 	}
+	if sum.Doubt != "" {
+		w.teller(c.Output)(fmt.Sprintf("%s: a checkpoint of format %s, %s", title(r), sum.Layout, sum.Doubt))
+	}
 	bar := newProgress(w, title(r), sum, engine.Up)
 	r.Observe = bar.tell
 	report := engine.Warmer.Warm(work, start, r, prestage.NewProgress())

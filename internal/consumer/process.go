@@ -148,7 +148,7 @@ func Request(ev events.Event, subject string, stored, seen time.Time) prestage.R
 		Subject: subject,
 		Objects: ev.Objects, Prefix: ev.Prefix, Manifest: ev.Manifest,
 		Notified: ev.Kind == events.KindObject, Removed: ev.Removed, Layout: ev.Layout,
-		Complete: ev.Complete, TotalObjects: ev.TotalObjects, TotalBytes: ev.TotalBytes,
+		Complete: ev.Complete, Stated: ev.Complete, TotalObjects: ev.TotalObjects, TotalBytes: ev.TotalBytes,
 		RewarmBefore: ev.RewarmBefore, EventTime: stored, Seen: seen,
 		MissingIsGone: time.Since(stored) > goneAfter,
 	}

@@ -3,6 +3,7 @@ package prestage
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/prestage/prestage/internal/layout"
@@ -166,10 +167,11 @@ func (n *notice) examine(ctx context.Context, c claimed) (examined, error) {
 	if err != nil {
 		return out, err
 	}
-	missing, err := n.verdict(ctx, c.bucket, s)
+	shards, marks, err := n.verdict(ctx, c.bucket, s)
 	if err != nil {
 		return out, err
 	}
+	missing := slices.DeleteFunc([]string{shards, marks}, func(text string) bool { return text == "" })
 	for _, p := range s.problems {
 		if p.Class != outcome.Failed {
 			return out, p

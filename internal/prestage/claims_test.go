@@ -175,6 +175,7 @@ func TestPrefixLayout(t *testing.T) {
 		layout  layout.Format
 		items   int
 		problem string
+		doubt   string
 	}{
 		"whole":               {keys: "p/.metadata p/__0_0.distcp", layout: layout.DCP, items: 2},
 		"not whole":           {keys: "p/__0_0.distcp", layout: layout.DCP, items: 1, problem: `"p/.metadata" is missing`},
@@ -182,6 +183,10 @@ func TestPrefixLayout(t *testing.T) {
 		"named":               {keys: "p/.metadata p/__0_0.distcp", req: Request{Layout: "lightning_sharded"}, layout: layout.LightningSharded, items: 2, problem: "meta.pt"},
 		"named, not believed": {keys: "p/a p/b", req: Request{Layout: "dcp"}, items: 2},
 		"unknown":             {keys: "p/a p/b", req: Request{Layout: "zarr"}, items: 2},
+		"stated":              {keys: "p/__0_0.distcp", req: Request{Stated: true}, layout: layout.DCP, items: 1, doubt: `"p/.metadata" is missing`},
+		"stated and whole":    {keys: "p/.metadata p/__0_0.distcp", req: Request{Stated: true}, layout: layout.DCP, items: 2},
+		"stated and named":    {keys: "p/__0_0.distcp", req: Request{Stated: true, Layout: "dcp"}, layout: layout.DCP, items: 1, problem: `"p/.metadata" is missing`},
+		"atomic, stated":      {keys: "p/__0_0.distcp", req: Request{Stated: true}, policy: rules.Atomic, layout: layout.DCP, problem: `"p/.metadata" is missing`},
 		"atomic, whole":       {keys: "p/.metadata p/__0_0.distcp", policy: rules.Atomic, layout: layout.DCP, items: 2},
 		"atomic, not whole":   {keys: "p/__0_0.distcp", policy: rules.Atomic, layout: layout.DCP, problem: `"p/.metadata" is missing`},
 		"atomic, too few":     {keys: "p/.metadata p/__0_0.distcp", req: Request{TotalObjects: 3}, policy: rules.Atomic, layout: layout.DCP, problem: "2 objects of 3"},
@@ -195,6 +200,9 @@ func TestPrefixLayout(t *testing.T) {
 			items, sum, err := planned(t, r, tt.req)
 			if err != nil || len(items) != tt.items || sum.Layout != tt.layout || (len(sum.Problems) == 0) != (tt.problem == "") {
 				t.Fatalf("%v, %+v, %v", items, sum, err)
+			}
+			if !strings.Contains(sum.Doubt, tt.doubt) || (sum.Doubt == "") != (tt.doubt == "") {
+				t.Errorf("in doubt: %q", sum.Doubt)
 			}
 			if tt.problem != "" && (!strings.Contains(sum.Problems[0].Error(), tt.problem) || sum.Problems[0].Reason != outcome.Incomplete || sum.Problems[0].Class != outcome.Failed) {
 				t.Errorf("%+v", sum.Problems[0])

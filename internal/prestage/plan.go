@@ -42,7 +42,8 @@ type Summary struct {
 	Unsized int64                    // those whose size is not
 	Skips   map[outcome.Reason]int64 // skipped objects by reason
 	Layout  layout.Format            // of the checkpoint below a prefix, "" when there is none that is known
-	Judged  bool                     // it was held against its format's rule: without Problems it is whole
+	Judged  bool                     // it was held against its format's rule: without Problems and Doubt it is whole
+	Doubt   string                   // what the rule misses although the request states that all is there
 	Fill    Amount                   // what is to be filled
 	Archive Amount                   // of that, what the store keeps in the class STANDARD_IA
 	// Problems say what is wrong although the plan could be walked: the request
@@ -78,7 +79,10 @@ func (s Summary) String() string {
 	}
 	if s.Layout != "" {
 		fmt.Fprintf(&b, "; a checkpoint of format %s", s.Layout)
-		if s.Judged && len(s.Problems) == 0 {
+		switch {
+		case s.Doubt != "":
+			fmt.Fprintf(&b, ", %s", s.Doubt)
+		case s.Whole():
 			b.WriteString(", complete")
 		}
 	}
@@ -87,6 +91,9 @@ func (s Summary) String() string {
 	}
 	return b.String()
 }
+
+// Whole says that a checkpoint was held against its format's rule, and kept it.
+func (s Summary) Whole() bool { return s.Judged && s.Doubt == "" && len(s.Problems) == 0 }
 
 func (s *Summary) add(i Item) {
 	s.Objects++

@@ -23,7 +23,10 @@ type Request struct {
 
 	Subject string // of the event's message, for the rules; "" when there is none
 
-	Complete     bool  // nothing more will come: a prefix is listed once
+	Complete bool // nothing more will come: a prefix is listed once
+	// Stated says that whoever asks means what is there. What the keys below a
+	// prefix suggest is then no failure, unless its format is named as well.
+	Stated       bool
 	TotalObjects int64 // announced number of keys, 0: not announced
 	TotalBytes   int64 // announced bytes, 0: not announced
 

@@ -52,29 +52,30 @@ func (w *walk) settled(ctx context.Context, prefix object.Ref, s *survey) error 
 	if w.req.NoIndex {
 		return nil
 	}
-	missing, err := w.verdict(ctx, prefix.Bucket, s)
+	shards, marks, err := w.verdict(ctx, prefix.Bucket, s)
 	if err != nil {
 		return err
 	}
 	w.sum.Judged = true
 	w.sum.Problems = append(w.sum.Problems, s.problems...)
-	for _, text := range missing {
-		w.incomplete("%s", text)
+	if w.req.Stated && w.named(prefix) == "" && w.policy(prefix) != rules.Atomic {
+		w.sum.Doubt, marks = marks, ""
+	}
+	for _, text := range []string{shards, marks} {
+		if text != "" {
+			w.incomplete("%s", text)
+		}
 	}
 	return nil
 }
 
-// verdict says what the checkpoint misses, after a survey.
-func (w *walk) verdict(ctx context.Context, bucket string, s *survey) (missing []string, err error) {
+// verdict says what the checkpoint misses, after a survey: shards that an index
+// names, and what the format's rule wants.
+func (w *walk) verdict(ctx context.Context, bucket string, s *survey) (shards, marks string, err error) {
 	if err := w.look(ctx, bucket, s, s.check.After()); err != nil {
-		return nil, err
+		return "", "", err
 	}
-	for _, text := range []string{s.shards.missing(), s.check.Missing()} {
-		if text != "" {
-			missing = append(missing, text)
-		}
-	}
-	return missing, nil
+	return s.shards.missing(), s.check.Missing(), nil
 }
 
 // look answers what the layout wants to know beside the listing.

@@ -52,7 +52,7 @@ func (l *List) Warm(ctx, start context.Context, objects []object.Attrs, prefix o
 		}
 	}()
 	req := prestage.Request{
-		Objects: objects, Prefix: prefix, Complete: true, Seen: time.Now(), MissingIsGone: true,
+		Objects: objects, Prefix: prefix, Complete: true, Stated: true, Seen: time.Now(), MissingIsGone: true,
 		Priority: prestage.Backfill, RewarmBefore: l.rewarmBefore, Pace: l.meter,
 		Observe: func(r prestage.Result) {
 			l.counts.observe(r)
