@@ -3,6 +3,8 @@ package integration_test
 import (
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -92,14 +94,23 @@ func TestHalfWrittenCheckpoint(t *testing.T) {
 	for prefix, missing := range map[string]string{
 		"r/step-100/": "r/step-100/.metadata", "r/iter_0000100/": "iter_0000099",
 	} {
-		r := w.ends(t, w.checkpoint(t, prefix, map[string]any{"uri": uri(prefix), "complete": true}), "dead_lettered")
+		r := w.ends(t, w.checkpoint(t, prefix, map[string]any{"uri": uri(prefix)}), "dead_lettered")
 		if r.Reason != "incomplete" || !strings.Contains(r.Error, missing) || r.Objects.Filled != 1 {
 			t.Errorf("%s: %+v", prefix, r)
 		}
 	}
 	w.lota.mustHaveAsked(t, once("r/step-100/__0_0.distcp", "r/iter_0000100/mp_rank_00/model_optim_rng.pt"))
 
-	w.mustPlan(t, "r/step-100/", `a checkpoint of format dcp; incomplete: plan "s3://ckpt/r/step-100/": "r/step-100/.metadata" is missing`)
+	// A statement outranks what keys suggest, but not a format that is named.
+	stated := map[string]any{"uri": uri("r/step-100/"), "complete": true}
+	w.ends(t, w.checkpoint(t, "stated", stated), "warm")
+	stated["format"] = "dcp"
+	if r := w.ends(t, w.checkpoint(t, "stated and named", stated), "dead_lettered"); r.Reason != "incomplete" {
+		t.Errorf("stated and named: %+v", r)
+	}
+
+	w.mustPlan(t, "r/step-100/", `a checkpoint of format dcp, "r/step-100/.metadata" is missing`)
+	w.mustPlan(t, "r/step-100/", `"layout":"dcp","complete":false`, "--output=json")
 	w.store.PutBytes(bucket, "r/step-100/.metadata", []byte("x"))
 	w.mustPlan(t, "r/step-100/", "a checkpoint of format dcp, complete\n")
 	w.mustPlan(t, "r/step-100/", `"layout":"dcp","complete":true`, "--output=json")
@@ -109,5 +120,44 @@ func (w *world) mustPlan(t *testing.T, prefix, want string, flags ...string) {
 	t.Helper()
 	if code, stdout, stderr := finish(t, raceBuild, w.environ(t), append([]string{"plan", uri(prefix)}, flags...)...); code != 0 || !strings.Contains(stdout, want) {
 		t.Errorf("plan exits %d: %s%s, want %q", code, stdout, stderr, want)
+	}
+}
+
+// TestAtomicCheckpoint: where a rule says so nothing of a checkpoint is filled
+// before all of it is there, and of that what the rule keeps.
+func TestAtomicCheckpoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	rules := filepath.Join(t.TempDir(), "rules.yaml")
+	text := `rules: [{name: serving, match: {prefixes: [r/]}, policy: atomic, keep: serve}]`
+	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.run(t, "PRESTAGE_RULES="+rules, "PRESTAGE_CONFIRM=response", "PRESTAGE_MAX_ATTEMPTS=1")
+
+	const (
+		first, second, optimizer = "r/checkpoint-5/model-00001-of-00002.safetensors", "r/checkpoint-5/model-00002-of-00002.safetensors", "r/checkpoint-5/optimizer.pt"
+		state                    = "r/checkpoint-5/trainer_state.json"
+	)
+	w.put(first, optimizer)
+	w.store.PutBytes(bucket, state, []byte("{}"))
+	for key, reason := range map[string]string{first: "awaits_marker", state: "awaits_marker", optimizer: "excluded"} {
+		if r := w.ends(t, w.notice(t, "ObjectCreated:Put", key), "skipped"); r.Reason != reason {
+			t.Errorf("%s: %+v", key, r)
+		}
+	}
+	if r := w.ends(t, w.checkpoint(t, "too soon", map[string]any{"uri": uri("r/checkpoint-5/"), "complete": true}), "dead_lettered"); r.Reason != "incomplete" {
+		t.Errorf("too soon: %+v", r)
+	}
+	w.lota.mustHaveAsked(t, map[string]int{})
+
+	w.put(second)
+	r := w.ends(t, w.notice(t, "ObjectCreated:Put", second), "warm")
+	w.lota.mustHaveAsked(t, once(first, second))
+	if r.Objects.Filled != 2 || r.Objects.Failed != 0 {
+		t.Errorf("counts of the last shard's notice: %+v", r.Objects)
+	}
+	if r := w.ends(t, w.checkpoint(t, "written", map[string]any{"uri": uri("r/checkpoint-5/")}), "warm"); r.Objects.Filled != 0 || r.Objects.AlreadyWarm != 2 {
+		t.Errorf("counts of the event after it: %+v", r.Objects)
 	}
 }
