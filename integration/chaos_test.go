@@ -132,6 +132,15 @@ func newChaos(t *testing.T, form chaosForm, random *rand.Rand) *chaos {
 		o.FullCacheRefuses = random.IntN(2) == 0
 		o.GetDuringFill = []lotasim.GetDuringFill{lotasim.ReadThrough, lotasim.JoinFill, lotasim.AwaitFill}[random.IntN(3)]
 		o.DropProbability = []float64{0, 0.05}[random.IntN(2)]
+		one := func(in int) bool { return random.IntN(in) == 0 }
+		o.AnyRangeFills, o.PlainHeadFills, o.FillOnPut = one(4), one(4), one(4)
+		o.VersionsBypass, o.HonourCacheControl, o.RefillLost = one(2), one(2), one(2)
+		o.MinCacheBytes = []int64{0, small, 2 * large}[random.IntN(3)]
+		o.Nodes = 1 + random.IntN(3)
+		o.CacheTTL = []time.Duration{0, 10 * time.Second}[random.IntN(2)]
+		if one(2) {
+			o.Timing = lotasim.Defaults().Timing
+		}
 		o.HistoryLimit = 1 << 20
 	})
 	// Fills take long enough for an early ack to be seen as one.
