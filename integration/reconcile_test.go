@@ -221,10 +221,13 @@ func TestReconcileTells(t *testing.T) {
 	w.reconcile(t, map[string]int{"published": 1}, uri("c.pt"))
 
 	// What is wrong is told, and holds up nothing.
-	r = w.reconcile(t, map[string]int{"incomplete": 1, "published": 1, "skipped": 1, "failed": 2, "warm": 1},
-		uri("m/"), uri("nothing/"), uri("a.pt"), uri("gone.pt"))
-	i := slices.IndexFunc(r.findings, func(f finding) bool { return f.State == "incomplete" })
-	if i < 0 || !strings.Contains(r.findings[i].Why, "model-00002.safetensors") || r.findings[i].URI != uri("m/") {
-		t.Errorf("%+v", r.findings)
+	w.put("dcp/step-1/__0_0.distcp")
+	r = w.reconcile(t, map[string]int{"incomplete": 2, "published": 2, "skipped": 1, "failed": 2, "warm": 1},
+		uri("m/"), uri("dcp/step-1/"), uri("nothing/"), uri("a.pt"), uri("gone.pt"))
+	for prefix, missing := range map[string]string{"m/": "model-00002.safetensors", "dcp/step-1/": ".metadata"} {
+		i := slices.IndexFunc(r.findings, func(f finding) bool { return f.State == "incomplete" && f.URI == uri(prefix) })
+		if i < 0 || !strings.Contains(r.findings[i].Why, missing) {
+			t.Errorf("%s: %+v", prefix, r.findings)
+		}
 	}
 }
