@@ -34,7 +34,9 @@ func (e *explainer) item(subject string, i prestage.Item) (rule, why string) {
 	}
 	r := e.rules.For(subject, i.Bucket, i.Key)
 	if i.Skip == outcome.Excluded {
-		why = r.Excludes(e.cluster, i.Key, i.Size)
+		if why = r.Excludes(e.cluster, i.Key, i.Size); why == "" {
+			why = "a temporary name, or no part of what is kept"
+		}
 	}
 	return r.Name, why
 }

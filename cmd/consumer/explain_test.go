@@ -77,3 +77,30 @@ func TestWarmByRules(t *testing.T) {
 		t.Errorf("%d ranged HEADs, of the excluded one %d", s.ranged(), s.sim.Truth("ckpt", "run/b").RangedHeads)
 	}
 }
+
+// TestPlanOfSources: what a registry names is planned where a source says it is.
+func TestPlanOfSources(t *testing.T) {
+	s := newShell(t)
+	env := []string{rulesFile(t, `
+sources:
+  huggingface: [{repo: "acme/*", ref: "*", uri: "s3://ckpt/{ref}/"}]
+  wandb: [{collection: run, uri: "s3://ckpt/{collection}/{version}"}]
+`)}
+	code, stdout, stderr := s.run("", env, "plan", "hf://acme/llm@run", "wandb://run:a")
+	for _, want := range []string{
+		`hf://acme/llm@run is s3://ckpt/run/, found by sources.huggingface[0] of the rules file`,
+		`fill "s3://ckpt/run/b" (6000000 bytes)`,
+		`wandb://run:a is s3://ckpt/run/a, found by sources.wandb[0] of the rules file`,
+	} {
+		if code != exitDone || stderr != "" || !strings.Contains(stdout, want) {
+			t.Errorf("exit %d, %q: %q is not in %s", code, stderr, want, stdout)
+		}
+	}
+	for _, uri := range []string{"hf://other/x", "wandb://x:y", "oci://ml/x@sha256:y"} {
+		code, _, stderr := s.run("", env, "plan", uri)
+		if code != exitFailed {
+			t.Errorf("%s: exit %d", uri, code)
+		}
+		oneLine(t, stderr, "PRESTAGE_RULES")
+	}
+}

@@ -20,8 +20,10 @@ import (
 	"github.com/prestage/prestage/internal/budget"
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/resolve"
+	"github.com/prestage/prestage/internal/rules"
 	"github.com/prestage/prestage/internal/status"
 )
 
@@ -64,7 +66,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
 	a := &App{cfg: cfg, deps: deps}
 	a.state.Store(&state{})
 	var err error
-	if a.resolver, a.mlflow, err = newResolver(cfg, deps.Log); err != nil {
+	if a.resolver, a.mlflow, err = newResolver(cfg, deps.Log, func() *rules.Set { return a.lota.rules.Set() }, a.read); err != nil {
 		return nil, err
 	}
 	live, err := openRules(cfg, deps)
@@ -80,6 +82,15 @@ func New(ctx context.Context, cfg Config, deps Deps) (*App, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// read reads a small object, for who looks for artifacts.
+func (a *App) read(ctx context.Context, ref object.Ref, limit int64) ([]byte, error) {
+	planner, err := a.lota.planner(a.cfg, a.deps.Log)
+	if err != nil {
+		return nil, err
+	}
+	return planner.Get(ctx, ref, limit)
 }
 
 // AdminAddr is where the admin listener really is.

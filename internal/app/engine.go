@@ -51,12 +51,11 @@ func newEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger,
 	if err != nil {
 		return nil, err
 	}
-	resolver, mlflow, err := newResolver(cfg, deps.Log)
-	if err != nil {
+	e := &Engine{Up: l.endpoint.Up, Head: l.store.Head, Rules: l.rules.Set, endpoint: l.endpoint}
+	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
 		return nil, err
 	}
-	e := &Engine{Resolver: resolver, MLflow: mlflow, Up: l.endpoint.Up, Head: l.store.Head, Rules: l.rules.Set, endpoint: l.endpoint}
-	if e.Planner, err = l.planner(cfg, deps.Log); err != nil {
+	if e.Resolver, e.MLflow, err = newResolver(cfg, deps.Log, l.rules.Set, e.Planner.Get); err != nil {
 		return nil, err
 	}
 	stopBudget := l.keepBudget(ctx, cfg, spent, deps.Log)
@@ -65,7 +64,7 @@ func newEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger,
 		stopBudget()
 		return nil, err
 	}
-	e.stop = []func(){stopBudget, l.watch(ctx), l.close, mlflow.Close}
+	e.stop = []func(){stopBudget, l.watch(ctx), l.close, e.MLflow.Close}
 	return e, nil
 }
 

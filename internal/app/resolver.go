@@ -11,11 +11,15 @@ import (
 	"github.com/prestage/prestage/internal/gateway"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/resolve"
+	"github.com/prestage/prestage/internal/rules"
 )
 
 // newResolver is what finds the artifacts of registries in S3, among them MLflow's,
 // which must be closed. An error is a *SettingError.
-func newResolver(cfg Config, log *slog.Logger) (*resolve.Resolver, *resolve.MLflow, error) {
+//
+// The rules that hold now, and get, which reads a small object, are asked when an artifact is looked
+// for.
+func newResolver(cfg Config, log *slog.Logger, now func() *rules.Set, get getter) (*resolve.Resolver, *resolve.MLflow, error) {
 	tracking, err := cfg.Tracking(log)
 	if err != nil {
 		return nil, nil, err
@@ -30,9 +34,22 @@ func newResolver(cfg Config, log *slog.Logger) (*resolve.Resolver, *resolve.MLfl
 			return nil, nil, &SettingError{"MLFLOW_ARTIFACTS_DESTINATION", shown, "want the s3:// URI below which the tracking server keeps its artifacts"}
 		}
 	}
-	mlflow := resolve.NewMLflow(tracking, destination, func() resolve.Marks { return resolve.DefaultMarks{} })
-	return resolve.New(map[events.Registry]resolve.Finder{events.MLflow: mlflow}), mlflow, nil
+	mlflow := resolve.NewMLflow(tracking, destination, func() resolve.Marks {
+		if marks := now().Marks(); marks != nil {
+			return marks
+		}
+		return resolve.DefaultMarks{}
+	})
+	return resolve.New(map[events.Registry]resolve.Finder{
+		events.MLflow:      mlflow,
+		events.HuggingFace: resolve.HuggingFace{Rules: now},
+		events.WandB:       resolve.WandB{Rules: now},
+		events.OCI:         resolve.OCI{Rules: now, Get: get},
+	}), mlflow, nil
 }
+
+// getter reads a small object whole. Errors are *outcome.Error.
+type getter = func(ctx context.Context, ref object.Ref, limit int64) ([]byte, error)
 
 // Tracking is a client of the MLflow tracking server that c names, nil where it
 // names none. It must be closed. An error is a *SettingError.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/rules"
 )
 
 func TestTrackingSettings(t *testing.T) {
@@ -37,7 +38,7 @@ func TestTrackingSettings(t *testing.T) {
 		{[]string{"MLFLOW_ARTIFACTS_DESTINATION=s3://u:hush@mlflow"}, "MLFLOW_ARTIFACTS_DESTINATION: want"},
 	} {
 		c := parse(t, tt.environ...) // no command that asks no server minds
-		_, _, err := newResolver(c, log)
+		_, _, err := newResolver(c, log, nil, nil)
 		if tt.want == "" {
 			if err != nil {
 				t.Errorf("%q: %v", tt.environ, err)
@@ -73,7 +74,7 @@ func TestTrackingCredentials(t *testing.T) {
 		"Basic dTpw":         {"MLFLOW_TRACKING_TOKEN=t", "MLFLOW_TRACKING_USERNAME=u", "MLFLOW_TRACKING_PASSWORD=p"},
 	} {
 		c := parse(t, append(environ, "MLFLOW_TRACKING_URI="+s.URL)...)
-		r, mlflow, err := newResolver(c, slog.New(slog.DiscardHandler))
+		r, mlflow, err := newResolver(c, slog.New(slog.DiscardHandler), func() *rules.Set { return nil }, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -211,6 +211,15 @@ func incomplete(req Request, format string, args ...any) *outcome.Error {
 	}
 }
 
+// Get reads a small object of an allowed bucket whole. Errors are *outcome.Error.
+func (p *Planner) Get(ctx context.Context, ref object.Ref, limit int64) ([]byte, error) {
+	w := &walk{Planner: p}
+	if err := w.check(ref); err != nil {
+		return nil, err
+	}
+	return w.get(ctx, ref, limit)
+}
+
 // get reads a small object whole.
 func (w *walk) get(ctx context.Context, ref object.Ref, limit int64) ([]byte, error) {
 	return read(ctx, w.guard, ref, func(ctx context.Context) ([]byte, error) {

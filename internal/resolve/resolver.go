@@ -48,7 +48,11 @@ func (r *Resolver) Resolve(ctx context.Context, ev events.Event) (events.Event, 
 // nowhere says that an artifact cannot be found in S3, and why, with the hint of
 // its registry.
 func nowhere(a events.Artifact, why string) *outcome.Error {
-	return lost(a, hints[a.Registry], "%s", why)
+	return nowheref(a, "%s", why)
+}
+
+func nowheref(a events.Artifact, format string, args ...any) *outcome.Error {
+	return lost(a, hints[a.Registry], format, args...)
 }
 
 // lost is nowhere with a hint of its own.

@@ -118,7 +118,7 @@ func TestParseRefuses(t *testing.T) {
 		rule + "policy: [eager]":                                               `:3:11: rules[0].policy: a list: want eager or atomic`,
 		rule + "keep: none":                                                    `:3:9: rules[0].keep: "none": want restore, serve or all`,
 		rule + "lane: fast":                                                    `:3:9: rules[0].lane: "fast": want model or checkpoint`,
-		rule + "format: DCP!":                                                  `:3:11: rules[0].format: "DCP!": want the name of a format, such as dcp`,
+		rule + "format: DCP!":                                                  `:3:11: rules[0].format: "DCP!": want dcp, lightning, lightning-sharded, megatron, megatron-dist, megatron-bridge, nemo2, nemo, nemo-automodel, hf-trainer, hf, deepspeed, orbax or tensorizer`,
 		rule + "min_bytes: 4MB":                                                `:3:14: rules[0].min_bytes: "4MB": want a whole number of bytes, 0 to 1125899906842624`,
 		rule + "min_bytes: -1":                                                 `:3:14: rules[0].min_bytes: "-1": want a whole number of bytes, 0 to 1125899906842624`,
 		rule + "max_bytes: 1.5":                                                `:3:14: rules[0].max_bytes: "1.5": want a whole number of bytes, 0 to 1125899906842624`,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 )
 
@@ -44,7 +45,7 @@ var ruleShape = shape{
 				{key: "prefixes", shape: texts(`Prefixes of keys, each ending in "/"; * is within one element.`, checkPrefix)},
 			},
 		}},
-		{key: "format", shape: text("How checkpoints are laid out; otherwise the event or the keys tell.", checkFormat)},
+		{key: "format", shape: oneOf("How checkpoints are laid out; otherwise the event or the keys tell.", formats()...)},
 		{key: "include", shape: texts(`Globs of the only keys that are filled; ** is any number of elements, and a glob without "/" is for the last element.`, checkKeyGlob)},
 		{key: "exclude", shape: texts("Globs of keys that are not filled.", checkKeyGlob)},
 		{key: "min_bytes", shape: shape{doc: "Objects not larger are skipped; instead of PRESTAGE_MIN_BYTES.", most: maxBytes}},
@@ -85,12 +86,18 @@ func texts(doc string, check func(string) string) shape {
 	return listOf(shape{check: check}, doc)
 }
 
+func formats() (names []string) {
+	for _, f := range layout.Formats() {
+		names = append(names, string(f))
+	}
+	return names
+}
+
 func oneOf(doc string, words ...string) shape { return shape{doc: doc, words: words} }
 
 var (
 	namePattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	clusterPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	formatPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 )
 
 func checkName(s string) string {
@@ -99,10 +106,6 @@ func checkName(s string) string {
 
 func checkCluster(s string) string {
 	return unless(clusterPattern.MatchString(s), "want a PRESTAGE_CLUSTER: letters, digits, _ and - only")
-}
-
-func checkFormat(s string) string {
-	return unless(formatPattern.MatchString(s), "want the name of a format, such as dcp")
 }
 
 func checkSubject(s string) string {

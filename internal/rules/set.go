@@ -18,6 +18,14 @@ type MLflow struct {
 	Tags    []string `yaml:"tags"`    // "key=value", the value a glob; setting one likewise
 }
 
+// Marks are those of the file, nil where it has none.
+func (s *Set) Marks() *MLflow {
+	if s == nil || len(s.MLflow.Aliases)+len(s.MLflow.Tags) == 0 {
+		return nil
+	}
+	return &s.MLflow
+}
+
 // Alias says that one of Aliases matches.
 func (m MLflow) Alias(name string) bool {
 	for _, glob := range m.Aliases {
