@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"net/http"
 	"strconv"
@@ -225,6 +226,53 @@ func TestThrottledIsNotRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestThrottledBucket has one bucket answer 429 for ever, beside another whose
+// fills go on as if it were not there.
+func TestThrottledBucket(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	rule := lotasim.Rule{Match: lotasim.Match{Bucket: "busy", Ranged: true}, Do: lotasim.AnswerStatus, Status: http.StatusTooManyRequests}
+	if _, err := w.lota.AddRule(rule); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for i := range 500 {
+		key := fmt.Sprintf("step-1/%03d.pt", i)
+		keys = append(keys, key)
+		w.store.Put("busy", key, large)
+	}
+	w.put(keys...)
+	p := w.run(t)
+	busy := w.checkpoint(t, "busy", map[string]any{"uri": "s3://busy/step-1/", "complete": true})
+	eventually(t, "the busy bucket has refused some", func() error {
+		if n := refusedBy(w, "busy"); n < 20 {
+			return fmt.Errorf("%d", n)
+		}
+		return nil
+	})
+	w.ends(t, w.checkpoint(t, "well", map[string]any{"uri": uri("step-1/"), "complete": true}), "warm")
+	before := refusedBy(w, "busy")
+	if limit := p.metric(t, "prestage_concurrency_limit"); limit < 16 {
+		t.Errorf("the limit of all is %v", limit)
+	}
+	if n := refusedBy(w, "busy"); n > before+100 {
+		t.Errorf("the busy bucket is asked as if it were not: %d times more", n-before)
+	}
+	if r, ok := w.receipt(t, busy); ok && (r.Outcome != "pending" || r.Attempts != 0) {
+		t.Errorf("the busy bucket's event is %s after %d attempts", r.Outcome, r.Attempts)
+	}
+}
+
+// refusedBy is how many requests a bucket turned away.
+func refusedBy(w *world, bucket string) (n int) {
+	for _, r := range w.lota.History(lotasim.Filter{}) {
+		if r.Bucket == bucket && r.Status == http.StatusTooManyRequests {
+			n++
+		}
+	}
+	return n
 }
 
 // TestLateObject has an object appear only after its event was tried twice.

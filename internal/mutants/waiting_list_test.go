@@ -23,6 +23,16 @@ var waitingMutants = []mutant{
 		"integration", "TestThrottledIsNotRefused",
 	},
 	{
+		"one bucket does not slow another", "throttling of one bucket counts for all",
+		"internal/prestage/shortage.go", "	if b.short.refused < shortageLeast {", "	if true {",
+		"internal/prestage", "TestShortageEnds",
+	},
+	{
+		"a fill is verified only where reads tell hits from misses", "what nothing is known of is verified",
+		"internal/confirm/reads.go", "	if !t.ok || len(pairs) == 0 {\n		return unclear\n", "	if !t.ok || len(pairs) == 0 {\n		return present\n",
+		"internal/confirm", "TestRounds",
+	},
+	{
 		"only an event's own failures are attempts", "an endpoint that cannot be reached is given up",
 		"internal/consumer/settlement.go", "		return \"\", false, minCapacityWait\n	default", "		return pr.Reason, true, 0\n	default",
 		"internal/consumer", "TestDecide",

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	shortageHalf  = 10 * time.Second // half of what was seen counts no more after that
-	shortageLeast = 5                // requests turned away, and others' served, to tell
+	shortageHalf   = 10 * time.Second // half of what was seen counts no more after that
+	shortageLeast  = 5                // requests turned away, to tell,
+	shortageOthers = 3                // and served elsewhere
 	// A bucket is short alone where it is turned away so many times as often as those
 	// are that fare better, and more often than that by this share.
 	shortageTimes = 3
@@ -88,7 +89,7 @@ func (w *bucketWatch) isShortAlone(b *bucketState, now time.Time) bool {
 			others.refused += o.short.refused
 		}
 	}
-	return others.served >= shortageLeast && b.short.share() > shortageTimes*others.share()+shortageMore
+	return others.served >= shortageOthers && b.short.share() > shortageTimes*others.share()+shortageMore
 }
 
 // isFull says that no more requests may be sent to a bucket that is short alone,
