@@ -29,12 +29,12 @@ rules:
   - {name: urgent, match: {subjects: [events.model.published]}, min_bytes: 0}
   - {name: east, match: {prefixes: [east/]}, clusters: [us-east]}
   - {name: whole, match: {buckets: [hot-bucket]}, whole_bucket: true}
-  - {name: rest, exclude: ["*.tmp"], max_bytes: 20000000}
+  - {name: rest, exclude: ["*.opt"], max_bytes: 20000000}
 `)
 	east := w.run(t, "PRESTAGE_CLUSTER=us-east", "PRESTAGE_RULES="+path)
 	w.run(t, "PRESTAGE_CLUSTER=us-west", "PRESTAGE_RULES="+path)
 
-	w.put("run/a", "run/b.tmp", "east/a", "east/b")
+	w.put("run/a", "run/b.opt", "east/a", "east/b")
 	w.store.Put(bucket, "run/huge", 2*large+1)
 	w.store.Put(bucket, "tiny", 10)
 	w.store.Put("hot-bucket", "a", large)
@@ -78,8 +78,8 @@ rules:
 		}
 		return nil
 	})
-	w.put("run/c.tmp")
-	after := w.checkpoint(t, "after", map[string]any{"uri": uri("run/c.tmp")})
+	w.put("run/c.opt")
+	after := w.checkpoint(t, "after", map[string]any{"uri": uri("run/c.opt")})
 	if r := w.ends(t, in("us-east", after), "skipped"); r.Reason != "excluded" {
 		t.Errorf("with a broken file: %s", r.Reason)
 	}
@@ -90,7 +90,7 @@ rules:
 		}
 		return nil
 	})
-	w.ends(t, in("us-east", w.checkpoint(t, "later", map[string]any{"uri": uri("run/c.tmp")})), "warm")
+	w.ends(t, in("us-east", w.checkpoint(t, "later", map[string]any{"uri": uri("run/c.opt")})), "warm")
 	if n := len(east.logged("rules not read again, the old ones stay")); n != 1 || east.metric(t, "prestage_rules_refused") != 0 {
 		t.Errorf("%d warnings", n)
 	}
