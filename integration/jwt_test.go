@@ -34,8 +34,8 @@ func TestNATSCredentialsAreRenewed(t *testing.T) {
 	hold := w.lota.holdFills(t)
 	var events []told
 	for i := range 2 {
+		o.WriteCreds(t, creds, 2*ttl+time.Duration(i)*time.Hour) // long before the old one ends
 		events = append(events, w.tellSurely(t, 10*i, 10*i+10)...)
-		o.WriteCreds(t, creds, ttl+time.Duration(i)*time.Hour)
 		eventually(t, "the program has connected anew", func() error {
 			if n := len(p.logged("reconnected")); n <= i {
 				return fmt.Errorf("%d times so far", n)

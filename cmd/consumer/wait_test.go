@@ -305,7 +305,7 @@ func TestWaitNeedsPrestage(t *testing.T) {
 	t.Parallel()
 	_, environ := stream(t)
 	for _, target := range []string{"x", "s3://ckpt/x"} {
-		code, _, stderr := program(environ, "wait", target, "--timeout=2s")
+		code, _, stderr := program(environ, "wait", target, "--timeout=6s")
 		if code != exitTimeout {
 			t.Errorf("%s: exit %d", target, code)
 		}
