@@ -27,7 +27,6 @@ const (
 	// can by little.
 	refreshTrust = 10 * time.Minute
 	refreshDoubt = time.Minute
-	muchTried    = 48 // objects read before their fill
 )
 
 // Prober makes the requests through LOTA. Errors are *outcome.Error.
@@ -167,9 +166,9 @@ func (c *Confirmer) WantsBefore(size int64) bool {
 	}
 	interval := time.Duration(0)
 	switch tried := len(c.reads.before.values) >= muchTried; {
-	case c.reads.Tells() && (c.mode == Probe || tried):
+	case c.reads.Tells() && tried:
 		interval = refreshTrust
-	case c.reads.Tells() || tried:
+	case tried, c.reads.Tells() && c.mode == Auto:
 		interval = refreshDoubt
 	}
 	lesson := cost(max(size, CacheableBytes), lastRound, false) // what will be read when it is filled

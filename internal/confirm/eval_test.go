@@ -260,7 +260,7 @@ func (s setting) hold(t *testing.T, mode Mode, got tallied) {
 		}
 	}
 	if !s.beyond {
-		check(float64(got.FalseV) <= maxFalse*float64(got.Fills), "false verified")
+		check(float64(got.FalseV) <= max(maxFalse*float64(got.Fills), 1), "false verified") // of few, one may be chance
 	}
 	check(s.beyond || got.FalseS <= int(maxFalse*float64(got.Fills)), "false synchronous")
 	check(s.reads != mustTell || got.Reads || (mode == Auto && got.Fills < wholeFills), "reads must tell")

@@ -19,7 +19,8 @@ const (
 	priorSpread  = 0.2
 	priorObjects = 8
 
-	minObjects = 4 // objects of which misses must have been seen
+	minObjects = 4  // objects of which misses must have been seen
+	muchTried  = 48 // objects read before their fill
 
 	maxGroups = 64  // objects read before their fill that are kept
 	maxPairs  = 128 // pairs of reads that are kept
@@ -80,6 +81,7 @@ type pair struct {
 // trust is what has been learnt.
 type trust struct {
 	ok    bool
+	sure  bool    // much was seen, and no miss below the limit
 	limit float64 // a slower read may be a miss
 	hit   float64 // median
 	miss  float64 // median of the fastest of each object
@@ -156,6 +158,10 @@ func (r *Reads) learnt() trust {
 // Tells says that hits can be told from misses.
 func (r *Reads) Tells() bool { return r.learnt().ok }
 
+// Sure says that hits can be told from misses by few reads: one miss in some tens
+// that comes as fast as a hit would have been seen.
+func (r *Reads) Sure() bool { t := r.learnt(); return t.ok && t.sure }
+
 func (r *Reads) learn() trust {
 	cut := r.hitCut()
 	there := func(g group) bool { return slices.Max(g.times) <= cut }
@@ -188,6 +194,7 @@ func (r *Reads) learn() trust {
 		return trust{}
 	}
 	t.ok = r.hitsPass(&t)
+	t.sure = outliers == 0 && len(r.before.values) >= muchTried
 	return t
 }
 

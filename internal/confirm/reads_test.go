@@ -54,6 +54,20 @@ func TestReadsTell(t *testing.T) {
 	}
 }
 
+// TestSure: many misses were seen, and none that came like a hit.
+func TestSure(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	many := taught(muchTried, 40, 20*ms, 2*ms)
+	if !many.Sure() || taught(muchTried-1, 40, 20*ms, 2*ms).Sure() {
+		t.Errorf("of %d objects %v, of one less %v", muchTried, many.Sure(), taught(muchTried-1, 40, 20*ms, 2*ms).Sure())
+	}
+	many.Before(numbered(0), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms})
+	if many.Sure() || !many.Tells() {
+		t.Errorf("one that came like a hit: sure %v, tells %v", many.Sure(), many.Tells())
+	}
+}
+
 // TestTrustIsLost: when nothing but objects that were there already are read
 // before, when misses come as fast as hits now and then, and when hits have
 // become slow.

@@ -142,8 +142,8 @@ func (c *Confirmer) admit(s *Sample) (queue []*waiting, results []Result, enough
 }
 
 // certain says that the first round of t needs no more than hopeful witnesses:
-// reads tell, and nothing speaks against it.
-func (c *Confirmer) certain(t Target) bool { return !t.Doubt && c.reads.Tells() }
+// reads tell for sure, and nothing speaks against it.
+func (c *Confirmer) certain(t Target) bool { return !t.Doubt && c.reads.Sure() }
 
 // cost is how many probes an object of size bytes needs at most from the round
 // first on.

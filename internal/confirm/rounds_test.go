@@ -78,7 +78,7 @@ func newConfirmer(t *testing.T, mode Mode, learnt bool) *Confirmer {
 	}
 	c.pace.perByte = 1.0 / 100e6
 	if learnt {
-		c.reads = *taught(40, 40, 20*ms, 2*ms)
+		c.reads = *taught(muchTried, 40, 20*ms, 2*ms)
 	}
 	return c
 }
@@ -174,21 +174,24 @@ func TestCheapRounds(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		doubt bool
+		known int // objects
 		size  int64
 		read  func(Target, int) (time.Duration, error)
 		want  Standing
 		reads int
 	}{
-		"small":        {false, 10 * mb, always(2*ms, 2*ms), Verified, 3},
-		"of 8 strata":  {false, 1000 * mb, always(2*ms, 2*ms), Verified, 9},
-		"failed once":  {true, 10 * mb, always(2*ms, 2*ms), Verified, 6},
-		"never there":  {false, 10 * mb, always(20*ms, 2*ms), Missing, 4 + 6 + 6},
-		"slow forever": {false, 10 * mb, always(20*ms, 20*ms), Unknown, 4 + 6 + 6},
+		"small":        {false, muchTried, 10 * mb, always(2*ms, 2*ms), Verified, 3},
+		"of 8 strata":  {false, muchTried, 1000 * mb, always(2*ms, 2*ms), Verified, 9},
+		"failed once":  {true, muchTried, 10 * mb, always(2*ms, 2*ms), Verified, 6},
+		"little seen":  {false, muchTried - 1, 10 * mb, always(2*ms, 2*ms), Verified, 6},
+		"never there":  {false, muchTried, 10 * mb, always(20*ms, 2*ms), Missing, 4 + 6 + 6},
+		"slow forever": {false, muchTried, 10 * mb, always(20*ms, 20*ms), Unknown, 4 + 6 + 6},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				c := newConfirmer(t, Auto, true)
+				c.reads = *taught(tt.known, 40, 20*ms, 2*ms)
 				c.budget.left = maxBudget
 				p := newScript(tt.read)
 				object := target(1, tt.size)

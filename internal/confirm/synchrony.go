@@ -22,8 +22,10 @@ const (
 	// material times what a plain HEAD takes, by byte, is what a fill must take at
 	// least: less could be the metadata of many parts.
 	material = 3.0
-	// clear times its standard error is what the growth must be at least.
-	clear = 8.0
+	// clear times its standard error is what the growth must be at least. Once it is
+	// known, keptClear of all that will do.
+	clear     = 8.0
+	keptClear = 0.5
 )
 
 // Synchrony tells whether an endpoint answers a ranged HEAD when the fill is
@@ -137,7 +139,10 @@ func (s *Synchrony) refit() fit {
 	}
 	f := fit{known: true, plain: base}
 	f.first, f.perByte = theilSen(extra)
-	if f.perByte < least || !f.isClear(all) {
+	if s.fit.known { // what is near the border would go to and fro
+		least *= keptClear
+	}
+	if f.perByte < least || !f.isClear(all, s.fit.known) {
 		return fit{}
 	}
 	f.first = max(f.first, 0)
@@ -155,7 +160,7 @@ func (s *Synchrony) refit() fit {
 }
 
 // isClear says that the growth of all with size is none that comes by chance.
-func (f fit) isClear(all []fillTime) bool {
+func (f fit) isClear(all []fillTime, known bool) bool {
 	n, mean, squares := float64(len(all)), 0.0, 0.0
 	for _, t := range all {
 		mean += t.bytes / n
@@ -165,6 +170,9 @@ func (f fit) isClear(all []fillTime) bool {
 	}
 	off := func(t fillTime) float64 { return math.Abs(t.seconds - f.plain - f.first - f.perByte*t.bytes) }
 	sigma := 1.4826 * median(all, off) * n / (n - 4) // few fills lie nearer to their own fit
+	if known {
+		sigma *= keptClear
+	}
 	return f.perByte > clear*sigma/math.Sqrt(squares)
 }
 
