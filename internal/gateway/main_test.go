@@ -22,7 +22,10 @@ import (
 	"github.com/prestage/prestage/internal/publish"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets a server wait half a second before it closes what it cut off.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 const (
 	token  = "a-token-for-events"
