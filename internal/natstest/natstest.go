@@ -26,6 +26,10 @@ const (
 // startTimeout is how long a server may take until it accepts connections.
 const startTimeout = 20 * time.Second
 
+// apiTimeout is how long an answer may take that a test asks for: on a busy
+// machine five seconds, which are the client's, pass before a server gets its turn.
+const apiTimeout = 30 * time.Second
+
 // Options are what a test may want to be different.
 type Options struct {
 	MaxPayload int32          // bytes, 0: the server's default of 1 MiB
@@ -168,7 +172,7 @@ func (s *Server) JetStream(tb testing.TB) jetstream.JetStream {
 
 func jetStream(tb testing.TB, nc *nats.Conn) jetstream.JetStream {
 	tb.Helper()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		tb.Fatalf("jetstream: %v", err)
 	}
