@@ -38,7 +38,7 @@ type replayCmd struct {
 	Force       bool    `help:"Ask also for what is on record as warm."`
 	Rate        float64 `help:"Most fills a second." placeholder:"N"`
 	Concurrency int     `help:"Most fills under way; a quarter of PRESTAGE_CONCURRENCY by default." placeholder:"N"`
-	MaxBytes    int64   `help:"End when so many bytes have been filled." placeholder:"BYTES"`
+	MaxBytes    int64   `help:"End before more bytes than these are filled; sizes that no event tells are asked for." placeholder:"BYTES"`
 	DryRun      bool    `help:"Count events, objects, bytes and cost; send no ranged HEAD and write nothing."`
 	Output      string  `enum:"text,json," default:"" help:"text, or json: lines of progress, then the summary; by default text on a terminal, else json."`
 }

@@ -20,6 +20,8 @@ type Replay struct {
 	// Observe and Pace are those of the requests.
 	Observe func(prestage.Result)
 	Pace    prestage.Pacer
+	// AskSizes has Pace told of every size: what an event doesn't tell is asked for.
+	AskSizes bool
 	// RewarmBefore has records older than it not count; zero: all count.
 	RewarmBefore time.Time
 }
@@ -49,6 +51,7 @@ func (r *Replay) request(req prestage.Request) prestage.Request {
 	}
 	req.Priority = prestage.Backfill
 	req.MissingIsGone, req.Observe, req.Pace = true, r.Observe, r.Pace
+	req.AskSizes = r.AskSizes
 	if r.RewarmBefore.After(req.RewarmBefore) {
 		req.RewarmBefore = r.RewarmBefore
 	}

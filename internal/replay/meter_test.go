@@ -44,6 +44,46 @@ func TestMeterCaps(t *testing.T) {
 	}
 }
 
+// TestMeterWaitsForTheLast: what was let through may end, and the cap comes
+// after it; what fails leaves its room to others.
+func TestMeterWaitsForTheLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		m := newMeter(0, 100, stop)
+		var done []func(int64)
+		for range 2 {
+			d, err := m.Start(ctx, 50)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done = append(done, d)
+		}
+		var filled []bool
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 2 {
+				filled = append(filled, fill(ctx, m, 50, 50))
+			}
+		})
+		synctest.Wait()
+		if ctx.Err() != nil || len(filled) > 0 {
+			t.Fatalf("with two under way: %v, %v", filled, ctx.Err())
+		}
+		done[0](-1)
+		synctest.Wait()
+		if ctx.Err() != nil || len(filled) != 1 || !filled[0] {
+			t.Fatalf("one has failed: %v, %v", filled, ctx.Err())
+		}
+		done[1](50)
+		wg.Wait()
+		if ctx.Err() == nil || len(filled) != 2 || filled[1] {
+			t.Errorf("all is filled: %v, %v", filled, ctx.Err())
+		}
+	})
+}
+
 func TestMeterRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -141,7 +141,7 @@ func (r *Replay) work(work, fetch context.Context, cons jetstream.Consumer, t ta
 	cfg := r.Lane
 	cfg.Gate = gate
 	cfg.Replay = &consumer.Replay{
-		Kind: r.Kind, Wants: wants, Observe: r.counts.observe, Pace: paced{meter, gate}, RewarmBefore: t.Force,
+		Kind: r.Kind, Wants: wants, Observe: r.counts.observe, Pace: paced{meter, gate}, AskSizes: r.MaxBytes > 0, RewarmBefore: t.Force,
 		Ended: func(receipt consumer.Receipt) {
 			r.counts.receipt(receipt)
 			if receipt.Outcome == consumer.DeadLettered && r.Failed != nil {
