@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,14 +74,64 @@ func TestMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var chosen []mutant
 	// What fails soon comes first: the tests of one package, without a program.
 	for _, whole := range []bool{false, true} {
 		for _, m := range mutants {
 			if (m.pkg == integration) == whole && pattern.MatchString(m.name) {
-				t.Run(m.name, m.mustBeCaught)
+				chosen = append(chosen, m)
 			}
 		}
 	}
+	// A test that fails anyway, or is too slow here, would catch everything.
+	if !t.Run("unedited", func(t *testing.T) { mustPassUnedited(t, chosen) }) {
+		t.Fatal("what fails on the program as it is catches nothing")
+	}
+	for _, m := range chosen {
+		t.Run(m.name, m.mustBeCaught)
+	}
+}
+
+// mustPassUnedited runs each test of the mutants once on the program as it is,
+// with the patience that a mutant gets.
+func mustPassUnedited(t *testing.T, chosen []mutant) {
+	t.Helper()
+	tests := make(map[string][]string) // by package
+	for _, m := range chosen {
+		if name, _, _ := strings.Cut(m.test, "/"); !slices.Contains(tests[m.pkg], name) {
+			tests[m.pkg] = append(tests[m.pkg], name)
+		}
+	}
+	for pkg, names := range tests {
+		t.Run(pkg, func(t *testing.T) {
+			t.Parallel()
+			out, err := goTest(t, "GOFLAGS=", pkg, strings.Join(names, "|"), "-v", "-timeout=15m")
+			if err != nil {
+				t.Errorf("%v:\n%s", err, out)
+			}
+			for _, name := range names {
+				if !strings.Contains(out, "--- PASS: "+name+" (") {
+					t.Errorf("%s did not run, or was skipped", name)
+				}
+			}
+		})
+	}
+}
+
+// goTest runs tests of one package, with a setting of the environment that the
+// builds of their child processes have too, and gives what they print.
+func goTest(t *testing.T, setting, pkg, tests string, flags ...string) (string, error) {
+	t.Helper()
+	args := append([]string{"test", "-count=1", "-run", "^(" + tests + ")$"}, flags...)
+	args = append(args, "./"+pkg)
+	if pkg == integration {
+		args = append(args, "-patience="+mutantPatience)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), setting)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // mutated is the file's text after the edit.
@@ -119,19 +170,12 @@ func (m mutant) mustBeCaught(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	args := []string{"test", "-count=1", "-failfast", "-timeout=" + mutantTimeout, "-run", "^" + m.test + "$", "./" + m.pkg}
-	if m.pkg == integration {
-		args = append(args, "-patience="+mutantPatience)
-	}
-	cmd := exec.CommandContext(t.Context(), "go", args...)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+overlay)
 	began := time.Now()
-	out, err := cmd.CombinedOutput()
+	out, err := goTest(t, "GOFLAGS=-overlay="+overlay, m.pkg, m.test, "-failfast", "-timeout="+mutantTimeout)
 	switch {
 	case err == nil:
 		t.Errorf("survived: %s passes although this is broken: %s", m.test, m.promise)
-	case !strings.Contains(string(out), "--- FAIL") && !strings.Contains(string(out), "panic: test timed out"):
+	case !strings.Contains(out, "--- FAIL") && !strings.Contains(out, "panic: test timed out"):
 		t.Errorf("not caught but not built, or not run:\n%s", out)
 	default:
 		t.Logf("caught by %s in %s", m.test, time.Since(began).Round(time.Second))
