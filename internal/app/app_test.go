@@ -170,9 +170,14 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
-	_, metrics := d.get(t, http.MethodGet, "/metrics")
+	// The event counts when its message is settled, which is after its receipt.
+	var metrics string
+	eventually(t, "the event is counted", func() bool {
+		_, metrics = d.get(t, http.MethodGet, "/metrics")
+		return strings.Contains(metrics, "\n"+`prestage_events_total{lane="model",outcome="warm"} 1`)
+	})
 	for _, line := range []string{
-		`prestage_events_total{lane="model",outcome="warm"} 1`, `prestage_events_total{lane="checkpoint",outcome="dead_lettered"} 0`,
+		`prestage_events_total{lane="checkpoint",outcome="dead_lettered"} 0`,
 		`prestage_objects_total{outcome="filled"} 1`, "prestage_filled_bytes_total 5e+06",
 		`prestage_event_to_warm_seconds_count{lane="model"} 1`, "prestage_fill_seconds_count 1", "prestage_fills_in_flight 0",
 		"prestage_concurrency_limit 16", `prestage_lag_messages{lane="checkpoint"} 0`, `prestage_oldest_event_age_seconds{lane="model"} `,

@@ -107,7 +107,7 @@ func mustPassUnedited(t *testing.T, chosen []mutant) {
 			t.Parallel()
 			out, err := goTest(t, "GOFLAGS=", pkg, strings.Join(names, "|"), "-v", "-timeout=15m")
 			if err != nil {
-				t.Errorf("%v:\n%s", err, out)
+				t.Errorf("%v:\n%s", err, strings.Join(regexp.MustCompile(`(?m)^ *(--- FAIL|panic|[a-z_]+\.go:).*$`).FindAllString(out, -1), "\n"))
 			}
 			for _, name := range names {
 				if !strings.Contains(out, "--- PASS: "+name+" (") {
