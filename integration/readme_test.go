@@ -73,7 +73,7 @@ func TestReadmeReplay(t *testing.T) {
 	}
 	s.file(t, "inventory.csv.gz", inventory.String())
 
-	got := s.lines(t, example(t, "README.md#replay"))
+	got := s.lines(t, example(t, "docs/replay.md#replay"))
 	mustExit(t, got, 0, 0, 0, 0)
 	if !strings.Contains(got[0].stdout, `"dry_run"`) || !strings.Contains(got[1].stdout, `"done"`) {
 		t.Errorf("%+v", got[:2])
@@ -92,7 +92,7 @@ func TestReadmeGateway(t *testing.T) {
 	s := newStage(t)
 	s.put("run-7/step-100/__0_0.distcp")
 	addr := freeAddr(t)
-	script := s.here(example(t, "README.md#webhooks-and-http-events"), addr) + "\nkill $!\nwait $!\n"
+	script := s.here(example(t, "docs/gateway.md#webhooks-and-http-events"), addr) + "\nkill $!\nwait $!\n"
 	d := s.must(t, []string{"PRESTAGE_GATEWAY_ADDR=" + addr}, script, "sh", "-u")
 	if !strings.Contains(d.stdout, "202 Accepted") {
 		t.Fatalf("%+v", d)
@@ -111,7 +111,7 @@ func TestReadmeDeadLetters(t *testing.T) {
 		}
 	}
 	s.settled(t)
-	got := s.lines(t, example(t, "README.md#work-with-dead-letters"))
+	got := s.lines(t, example(t, "docs/operations.md#work-with-dead-letters"))
 	mustExit(t, got, 0, 0, 0, 0, 0)
 	for i, says := range []string{"EVENTS/42", "", "bad-41", "42", "1"} {
 		if !strings.Contains(got[i].stdout, says) {
@@ -140,7 +140,7 @@ func TestReadmeReconcile(t *testing.T) {
 	s.store.Put("models", "v3/model.safetensors", large)
 	s.store.Put("models", "v4/model.safetensors", large) // which nothing asks for
 	s.file(t, "published.txt", "s3://models/listed.safetensors\n")
-	mustExit(t, s.lines(t, example(t, "README.md#what-never-became-an-event")), 0, 0, 0, 0)
+	mustExit(t, s.lines(t, example(t, "docs/reconcile.md#what-never-became-an-event")), 0, 0, 0, 0)
 	s.settledOn(t, modelDurable)
 	s.lota.mustHaveAsked(t, once("llama/model.safetensors", "listed.safetensors", "v3/model.safetensors")) // the first line is a dry run
 }

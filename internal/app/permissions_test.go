@@ -15,10 +15,10 @@ import (
 	"github.com/prestage/prestage/internal/status"
 )
 
-// readmePermissions are those that the README says are needed.
-func readmePermissions(t *testing.T) *server.Permissions {
+// listedPermissions are those that docs/records.md says are needed.
+func listedPermissions(t *testing.T) *server.Permissions {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../../docs/records.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func readmePermissions(t *testing.T) *server.Permissions {
 	list, _, found := strings.Cut(rest, "<!-- permissions:end -->")
 	publish, subscribe, both := strings.Cut(list, "subscribe:")
 	if !found || !both {
-		t.Fatal("the README has no list of permissions")
+		t.Fatal("docs/records.md has no list of permissions")
 	}
 	subjects := func(s string) *server.SubjectPermission {
 		var p server.SubjectPermission
@@ -42,14 +42,14 @@ func readmePermissions(t *testing.T) *server.Permissions {
 	return p
 }
 
-// TestPermissions runs the daemon as a user who may do what the README lists and
+// TestPermissions runs the daemon as a user who may do what docs/records.md lists and
 // nothing else: it makes everything, fills, dead-letters, looks for the oldest
 // event, finds what an earlier delivery wrote, and answers for its status.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	srv := natstest.StartWith(t, natstest.Options{Users: []*server.User{
 		{Username: "admin", Password: "admin"},
-		{Username: "prestage", Password: "hush", Permissions: readmePermissions(t)},
+		{Username: "prestage", Password: "hush", Permissions: listedPermissions(t)},
 	}})
 	nc, err := nats.Connect(srv.URL(), nats.UserInfo("admin", "admin"))
 	if err != nil {

@@ -20,8 +20,7 @@ const (
 	ReceiptsBucket = "prestage_receipts"
 )
 
-// What is provisioned can hardly be changed later; see the README for why each
-// limit is as it is.
+// What is provisioned can hardly be changed later: docs/records.md tells users.
 const (
 	eventsAge     = 7 * 24 * time.Hour
 	eventsWindow  = 10 * time.Minute // for producers' retries with Nats-Msg-Id

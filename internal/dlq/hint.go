@@ -9,7 +9,7 @@ func Hint(r outcome.Reason) string {
 	case outcome.Malformed:
 		return "the producer has to send another event; redrive only after an update of prestage that reads this one, else purge"
 	case outcome.Unsupported:
-		return "prestage does not warm what this event names; see \"Events\" in the README for what it takes"
+		return "prestage does not warm what this event names; see docs/events.md for what it takes"
 	case outcome.BucketNotAllowed:
 		return "add the bucket to PRESTAGE_BUCKETS of the daemon if it is to be warmed, then redrive"
 	case outcome.UnresolvableSource:
