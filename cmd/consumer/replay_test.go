@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/prestage/prestage/internal/natstest"
 	"github.com/prestage/prestage/internal/object"
 )
 
@@ -40,6 +44,45 @@ func TestReplayUsage(t *testing.T) {
 			}
 			oneLine(t, stderr, want)
 		})
+	}
+}
+
+// TestReplayPartlyFails: events, and objects of a list, that end as failures are
+// told from a replay that failed.
+func TestReplayPartlyFails(t *testing.T) {
+	s := newShell(t)
+	ns := natstest.Start(t)
+	js := ns.JetStream(t)
+	const subject = "events.checkpoint.written"
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{subject}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range []string{`{"uri":"s3://ckpt/run/a"}`, `{"uri":"s3://elsewhere/b"}`} {
+		if _, err := js.Publish(t.Context(), subject, []byte(event)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environ := []string{"NATS_URL=" + ns.URL(), "PRESTAGE_BUCKETS=ckpt"}
+	dir := t.TempDir()
+	list := filepath.Join(dir, "list")
+	if err := os.WriteFile(list, []byte("s3://ckpt/run/a\ns3://elsewhere/b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		code int
+		args []string
+	}{
+		{exitPartly, nil},
+		{exitDone, []string{"--to-seq=1"}},
+		{exitPartly, []string{"--from-list=" + list}},
+	} {
+		args := append([]string{"replay", "--failures=" + filepath.Join(dir, "failed")}, tt.args...)
+		if code, stdout, stderr := s.run("", environ, args...); code != tt.code {
+			t.Errorf("%q: exit %d, want %d: %s%s", tt.args, code, tt.code, stdout, stderr)
+		}
+	}
+	if n := s.ranged(); n != 1 {
+		t.Errorf("%d ranged HEADs, want one: what is warm is not asked for again", n)
 	}
 }
 

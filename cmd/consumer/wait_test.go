@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -188,7 +190,8 @@ func TestWaitDeleted(t *testing.T) {
 }
 
 // TestWaitWithoutPolling has a thousand waiters wait for what comes only later,
-// and counts what they ask of NATS and of the store meanwhile.
+// and counts all that they ask of NATS and of the store: each bucket is looked up
+// once, and each waiter has one watch.
 func TestWaitWithoutPolling(t *testing.T) {
 	const events, objects = 500, 500
 	p := newPost(t)
@@ -199,10 +202,20 @@ func TestWaitWithoutPolling(t *testing.T) {
 	for i := range objects {
 		args = append(args, fmt.Sprintf("s3://ckpt/key-%d", i))
 	}
-	var asked atomic.Int64
+	var mu sync.Mutex
+	asked := map[string]int{} // of NATS, by what it is
 	nc := p.srv.Conn(t)
-	if _, err := nc.Subscribe("$JS.API.>", func(*nats.Msg) { asked.Add(1) }); err != nil {
+	if _, err := nc.Subscribe("$JS.API.>", func(m *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[strings.Join(strings.SplitN(m.Subject, ".", 5)[2:4], ".")]++
+	}); err != nil {
 		t.Fatal(err)
+	}
+	all := func() map[string]int {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(asked)
 	}
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
@@ -212,30 +225,16 @@ func TestWaitWithoutPolling(t *testing.T) {
 	var ended sync.WaitGroup
 	ended.Go(func() { code, stdout, stderr = program(p.environ, args...) })
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // the server is busy with the waiters
-	defer cancel()
-	watching := func() int {
-		n := 0
-		for _, kv := range []jetstream.KeyValue{p.receipts, p.objects} {
-			s, err := p.srv.JetStream(t).Stream(ctx, "KV_"+kv.Bucket())
-			if err != nil {
-				t.Fatal(err)
-			}
-			n += s.CachedInfo().State.Consumers
-		}
-		return n
-	}
-	for deadline := time.Now().Add(time.Minute); watching() < events+objects; {
+	watching := map[string]int{"STREAM.INFO": 2, "CONSUMER.CREATE": events + objects}
+	for deadline := time.Now().Add(time.Minute); all()["CONSUMER.CREATE"] < events+objects; { // the server is busy with the waiters
 		if time.Now().After(deadline) {
-			t.Fatalf("%d watch", watching())
+			t.Fatalf("asked for: %v", all())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	time.Sleep(100 * time.Millisecond)
-	before := asked.Load()
 	time.Sleep(2 * time.Second)
-	if n := asked.Load() - before; n > 0 {
-		t.Errorf("%d requests to NATS while nothing happened", n)
+	if diff := cmp.Diff(watching, all()); diff != "" {
+		t.Errorf("asked of NATS before anything happened (-want +got):\n%s", diff)
 	}
 	if n := p.heads.Load(); n > 0 {
 		t.Errorf("%d requests to the store before there was a record", n)
@@ -252,6 +251,12 @@ func TestWaitWithoutPolling(t *testing.T) {
 	}
 	if n := p.heads.Load(); n != objects {
 		t.Errorf("%d requests to the store, want one for each object", n)
+	}
+	// A watch that has ended is deleted; the program may be gone before all are.
+	after := all()
+	delete(after, "CONSUMER.DELETE")
+	if diff := cmp.Diff(watching, after); diff != "" {
+		t.Errorf("asked of NATS in all (-want +got):\n%s", diff)
 	}
 }
 

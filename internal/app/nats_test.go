@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nkeys"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/prestage/prestage/internal/natstest"
 )
@@ -190,9 +191,32 @@ func TestReconnectsForEver(t *testing.T) {
 	if wait := o.ReconnectWait; wait < time.Second || wait > 5*time.Second {
 		t.Errorf("waits %s before it reconnects", wait)
 	}
+	if dead := o.PingInterval * time.Duration(o.MaxPingsOut+1); dead > 2*time.Minute {
+		t.Errorf("a connection behind a partition passes for one for %s", dead)
+	}
 	for what, jitter := range map[string]time.Duration{"plain": o.ReconnectJitter, "TLS": o.ReconnectJitterTLS} {
 		if jitter < o.ReconnectWait/4 {
 			t.Errorf("%s: a jitter of %s in %s has a fleet come back at once", what, jitter, o.ReconnectWait)
 		}
+	}
+}
+
+// TestRunEndsWithItsCredentials: a JWT that expires, and that nobody renews, is
+// for a person to mend.
+func TestRunEndsWithItsCredentials(t *testing.T) {
+	t.Parallel()
+	o := natstest.StartOperator(t)
+	creds := filepath.Join(t.TempDir(), "user.creds")
+	o.WriteCreds(t, creds, 8*time.Second)
+	environ, _ := fakeLOTA(t)
+	a, err := New(t.Context(), parse(t, append(environ, "NATS_URL="+o.URL(), "NATS_CREDS="+creds, "PRESTAGE_HTTP_ADDR=127.0.0.1:0")...),
+		Deps{Log: (&logbook{}).logger(), Registry: prometheus.NewRegistry(), AWS: identity()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(t.Context()) }()
+	if err := within(ended); err == nil || !strings.Contains(strings.ToLower(err.Error()), "nats connection closed for good: nats: authorization") {
+		t.Errorf("ended with %v", err)
 	}
 }

@@ -100,6 +100,26 @@ func TestLaneStalledAndGone(t *testing.T) {
 	}
 }
 
+// odd fails at once, for a reason that nothing here expects.
+type odd struct{ jetstream.Consumer }
+
+func (odd) Next(...jetstream.FetchOpt) (jetstream.Msg, error) { return nil, errors.New("odd") }
+
+// TestPullThatFailsIsNotSpunOn: whatever keeps pulls from being made, they are
+// not tried without a pause.
+func TestPullThatFailsIsNotSpunOn(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t, setup{})
+	p := &puller{Lane: rig.lane, cons: odd{rig.cons}}
+	began := time.Now()
+	if msg, err := p.next(t.Context()); msg != nil || err != nil {
+		t.Error(msg, err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("the next may come after %s", took)
+	}
+}
+
 // TestPullWaitsForAConnection: a pull that waits in the client is answered when
 // nobody listens any more.
 func TestPullWaitsForAConnection(t *testing.T) {

@@ -75,14 +75,8 @@ func setup(t *testing.T, change func(*Config)) *bundle {
 	cfg := Config{
 		JS: b.js, Stream: "EVENTS", Cluster: "default", Receipts: "prestage_receipts",
 		Subjects: Subjects{Model: "events.model.published", Checkpoint: "events.checkpoint.written", Object: "events.object.created"},
-		Keys:     map[events.Route]*Keyring{},
+		Keys:     keys(t),
 		Log:      slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}
-	for route, s := range map[events.Route]string{
-		events.RouteEvents: token, events.RouteS3: token, events.RouteDistribution: token, events.RouteMLflow: secret,
-		events.RouteWandB: secret, events.RouteHuggingFace: secret, events.RouteHarbor: secret,
-	} {
-		cfg.Keys[route] = ring(t, "another-secret", s)
 	}
 	if change != nil {
 		change(&cfg)
@@ -104,6 +98,19 @@ func setup(t *testing.T, change func(*Config)) *bundle {
 	})
 	b.url = "http://" + l.Addr().String()
 	return b
+}
+
+// keys are the secrets of all routes, each beside another.
+func keys(t *testing.T) map[events.Route]*Keyring {
+	t.Helper()
+	out := map[events.Route]*Keyring{}
+	for route, s := range map[events.Route]string{
+		events.RouteEvents: token, events.RouteS3: token, events.RouteDistribution: token, events.RouteMLflow: secret,
+		events.RouteWandB: secret, events.RouteHuggingFace: secret, events.RouteHarbor: secret,
+	} {
+		out[route] = ring(t, "another-secret", s)
+	}
+	return out
 }
 
 func ring(t *testing.T, secrets ...string) *Keyring {

@@ -58,26 +58,53 @@ func TestHeadsAreSignedAsTheyAreSent(t *testing.T) {
 
 func TestHeadsSignWhatMatters(t *testing.T) {
 	t.Parallel()
-	var got []http.Header
-	s := newWire(t, func(_ http.ResponseWriter, r *http.Request) { got = append(got, r.Header) })
-	rotations := 0
+	var got http.Header
+	s := newWire(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
 	s.credentials = credentials{aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		rotations++
-		return aws.Credentials{AccessKeyID: fmt.Sprint("AKID", rotations), SecretAccessKey: secretKey, SessionToken: fmt.Sprint("token", rotations)}, nil
+		return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: secretKey, SessionToken: "session"}, nil
 	})}
-	for range 2 {
-		if _, err := s.Fill(t.Context(), ckpt("k")); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := s.Fill(t.Context(), ckpt("k")); err != nil {
+		t.Fatal(err)
 	}
-	for i, h := range got {
-		auth := h.Get("Authorization")
-		if want := fmt.Sprintf("Credential=AKID%d/", i+1); !strings.Contains(auth, want) || h.Get("X-Amz-Security-Token") != fmt.Sprint("token", i+1) {
-			t.Errorf("request %d: not signed with the credentials of that moment: %v", i, h)
-		}
-		if want := "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date;x-amz-security-token,"; !strings.Contains(auth, want) {
-			t.Errorf("request %d: %s, want %s", i, auth, want)
-		}
+	const want = "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date;x-amz-security-token,"
+	if auth := got.Get("Authorization"); !strings.Contains(auth, want) || got.Get("X-Amz-Security-Token") != "session" {
+		t.Errorf("%v, want %s", got, want)
+	}
+}
+
+// TestCredentialsRotate: each request is signed with the credentials of that
+// moment, those of the SDK's client too. While there are none it waits as it does
+// for a bucket that refuses.
+func TestCredentialsRotate(t *testing.T) {
+	t.Parallel()
+	for op := range newWire(t, func(http.ResponseWriter, *http.Request) {}).asks(t) {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			var got http.Header
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				got = r.Header
+				if op == "list" {
+					_, _ = w.Write([]byte("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>"))
+				}
+			}))
+			t.Cleanup(srv.Close)
+			var key string
+			var failure error
+			s := newClientOf(t, aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: key, SecretAccessKey: secretKey, SessionToken: "of " + key}, failure
+			}), "http://cwlota.com", srv.Listener.Addr().String())
+			ask := s.asks(t)[op]
+			for _, key = range []string{"AKIDONE", "AKIDTWO"} {
+				err := ask()
+				if want := "Credential=" + key + "/"; err != nil || !strings.Contains(got.Get("Authorization"), want) || got.Get("X-Amz-Security-Token") != "of "+key {
+					t.Errorf("not signed with the credentials of that moment, %s: %v, %v", key, got, err)
+				}
+			}
+			failure, got = errors.New("expired, and "+secretKey), nil
+			if err := ask(); !errors.Is(err, outcome.Refused) || outcome.As(err).Reason != outcome.Forbidden || got != nil || strings.Contains(err.Error(), secretKey) {
+				t.Errorf("without credentials: %v, asked with %v", err, got)
+			}
+		})
 	}
 }
 

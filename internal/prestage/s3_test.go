@@ -40,14 +40,18 @@ func newWire(t *testing.T, h http.HandlerFunc) *S3 {
 
 func newClient(t *testing.T, endpoint, dial string) *S3 {
 	t.Helper()
+	return newClientOf(t, aws.CredentialsProviderFunc(staticCredentials), endpoint, dial)
+}
+
+func newClientOf(t *testing.T, who aws.CredentialsProvider, endpoint, dial string) *S3 {
+	t.Helper()
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := NewTransport(8, 2*time.Second, dial)
 	t.Cleanup(transport.CloseIdleConnections)
-	cfg := aws.Config{Region: "US-EAST-04A", Credentials: aws.CredentialsProviderFunc(staticCredentials)}
-	return NewS3(cfg, S3Options{Endpoint: u, Transport: transport})
+	return NewS3(aws.Config{Region: "US-EAST-04A", Credentials: who}, S3Options{Endpoint: u, Transport: transport})
 }
 
 func TestKeysGoOutAsTheyAre(t *testing.T) {

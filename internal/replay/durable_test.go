@@ -2,8 +2,13 @@ package replay
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/consumer"
 )
 
 // TestSame: a replay is gone on with by the flags that it was begun with, and by
@@ -48,5 +53,51 @@ func TestSame(t *testing.T) {
 				t.Errorf("the same: %t", got)
 			}
 		})
+	}
+}
+
+// TestGoesOn: whoever is killed leaves the durable, and the next call of that
+// name does what the first was asked for, from where it was.
+func TestGoesOn(t *testing.T) {
+	t.Parallel()
+	s, _ := newStream(t, 20)
+	call := func(change func(*Replay)) (jetstream.Consumer, task, bool, error) {
+		r := &Replay{Stream: s, Lane: consumer.Config{Cluster: "default", Name: "night"}, AckWait: time.Minute}
+		change(r)
+		begun := false
+		cons, got, err := r.durable(t.Context(), []string{"e.>"}, func() (task, error) {
+			begun = true
+			rg, _, err := resolve(t.Context(), s, r.Selection)
+			return task{Asked: r.Selection, Range: rg}, err
+		})
+		return cons, got, begun, err
+	}
+	from5 := func(r *Replay) { r.Selection.FromSeq = 5 }
+	cons, first, begun, err := call(from5)
+	if err != nil || !begun || first.Range != (Range{5, 20}) || cons.CachedInfo().Name != "prestage-default-replay-night" {
+		t.Fatalf("%+v, begun anew: %t, %v", first, begun, err)
+	}
+	for range 3 {
+		m, err := cons.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.DoubleAck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, second, begun, err := call(from5)
+	if err != nil || begun || second.Range != first.Range || again.CachedInfo().AckFloor.Stream != 7 {
+		t.Errorf("%+v, begun anew: %t, %v", second, begun, err)
+	}
+	if _, _, begun, err := call(func(r *Replay) { r.Selection.FromSeq = 6 }); !errors.Is(err, ErrOther) || begun {
+		t.Errorf("with other flags, begun anew: %t, %v", begun, err)
+	}
+	other, third, begun, err := call(func(r *Replay) { r.Selection.FromSeq, r.Lane.Name = 6, "day" })
+	if err != nil || !begun || third.Range != (Range{6, 20}) || other.CachedInfo().AckFloor.Stream > 5 {
+		t.Errorf("of another name: %+v, begun anew: %t, %v", third, begun, err)
+	}
+	if _, _, begun, err := call(func(r *Replay) { r.Selection.FromSeq, r.Lane.Name = 21, "empty" }); err != nil || !begun {
+		t.Errorf("nothing is in the range: %v", err)
 	}
 }

@@ -66,10 +66,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestOnlyTheHost: a redirect is not followed, wherever it leads.
+// TestOnlyTheHost: a redirect is not followed, wherever it leads, and no proxy
+// is used.
 func TestOnlyTheHost(t *testing.T) {
 	t.Parallel()
 	other := newServer(t, nil)
+	if transport, ok := trackingAt(t, other.URL).client.Transport.(*http.Transport); !ok || transport.Proxy != nil {
+		t.Error("a proxy would be given the token")
+	}
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/elsewhere" {
