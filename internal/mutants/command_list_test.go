@@ -29,8 +29,8 @@ var commandMutants = []mutant{
 	},
 	{
 		"nothing on the admin listener changes state", "it answers any method",
-		"internal/app/http.go", `mux.HandleFunc("GET /healthz"`, `mux.HandleFunc("/healthz"`,
-		"internal/app", "TestRun",
+		"internal/app/http.go", `mux.HandleFunc("GET "+path, answer)`, `mux.HandleFunc(path, answer)`,
+		"internal/app", "TestAdminChangesNothing",
 	},
 	{
 		"publish succeeds only when the stream has the event", "when it was sent",
