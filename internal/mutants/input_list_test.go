@@ -14,7 +14,7 @@ var inputMutants = []mutant{
 	},
 	{
 		"small objects are skipped", "the threshold is not compared",
-		"internal/rules/rule.go", "	case size != object.UnknownSize && size <= minBytes:", "	case false:",
+		"internal/rules/rule.go", "	case size != object.UnknownSize && size <= minBytes:", "	case size != object.UnknownSize && size < 0:",
 		"integration", "TestManyObjects",
 	},
 	{
