@@ -41,6 +41,7 @@ type Gateway struct {
 	cfg     Config
 	mux     *http.ServeMux
 	sources *sources
+	asking  slots         // of those who ask for a receipt
 	refused *rate.Limiter // of log lines
 }
 
@@ -50,12 +51,13 @@ type route struct {
 	path  string
 	keys  *Keyring
 	guard guard
-	slots chan struct{} // one for each request in hand
+	large slots // of those whose body is not small
+	store slots
 }
 
 // New returns a Gateway.
 func New(cfg Config) *Gateway {
-	g := &Gateway{cfg: cfg, mux: http.NewServeMux(), sources: newSources(), refused: rate.NewLimiter(10, 50)}
+	g := &Gateway{cfg: cfg, mux: http.NewServeMux(), sources: newSources(), asking: make(slots, maxInHand), refused: rate.NewLimiter(10, 50)}
 	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		(&problem{Status: http.StatusNotFound, Detail: "there is no such path; events go to /v1/events, webhooks to /hooks/…"}).write(w)
 	})
@@ -76,7 +78,7 @@ func New(cfg Config) *Gateway {
 		{name: events.RouteHarbor, path: "/hooks/harbor", guard: authorization},
 		{name: events.RouteDistribution, path: "/hooks/distribution", guard: bearer},
 	} {
-		r.keys, r.slots = cfg.Keys[r.name], make(chan struct{}, maxInHand)
+		r.keys, r.large, r.store = cfg.Keys[r.name], make(slots, maxInHand), make(slots, maxInHand)
 		g.mux.HandleFunc(r.path, func(w http.ResponseWriter, req *http.Request) { g.serve(w, req, r) })
 	}
 	return g

@@ -44,8 +44,10 @@ var bearer = guard{scheme: "Bearer", check: func(secrets []string, p proof) erro
 }}
 
 // bearerOrPassword also takes the token as the password of basic
-// authentication, whatever the user name: SNS can send nothing else.
-var bearerOrPassword = guard{scheme: "Bearer", check: func(secrets []string, p proof) error {
+// authentication, whatever the user name: SNS can send nothing else, and that only
+// after it was asked for it. Who has a token need not be asked.
+// https://repost.aws/knowledge-center/sns-topic-https-endpoints-notification
+var bearerOrPassword = guard{scheme: "Basic", check: func(secrets []string, p proof) error {
 	if _, password, ok := (&http.Request{Header: p.header}).BasicAuth(); ok {
 		if !anyMatches(secrets, password, itself) {
 			return errSecret
@@ -89,8 +91,14 @@ const mlflowTolerance = 5 * time.Minute
 // delivery id, a dot, the time in Unix seconds, a dot, and the body.
 // https://mlflow.org/docs/latest/ml/webhooks
 var mlflowSignature = guard{signed: true, check: func(secrets []string, p proof) error {
-	id, stamp := p.header.Get(events.HeaderDeliveryID), p.header.Get("X-MLflow-Timestamp")
-	signature := p.header.Get("X-MLflow-Signature")
+	const stampHeader, signatureHeader = "X-MLflow-Timestamp", "X-MLflow-Signature"
+	// Of two ids the first would be checked here, and make no identity there.
+	for _, name := range []string{events.HeaderDeliveryID, stampHeader, signatureHeader} {
+		if len(p.header.Values(name)) > 1 {
+			return errors.New("send " + events.HeaderDeliveryID + ", " + stampHeader + " and " + signatureHeader + " once each")
+		}
+	}
+	id, stamp, signature := p.header.Get(events.HeaderDeliveryID), p.header.Get(stampHeader), p.header.Get(signatureHeader)
 	if id == "" || stamp == "" || signature == "" {
 		return errors.New("X-MLflow-Signature, X-MLflow-Delivery-Id or X-MLflow-Timestamp is missing: give the webhook a secret")
 	}

@@ -37,7 +37,15 @@ func TestKeyring(t *testing.T) {
 		}
 		want(k, "one", "two", "fixed")
 
-		write("two\nthree") // rotated
+		time.AfterFunc(lookEvery-settle/2, func() { write("") }) // rotated by who empties the file first
+		time.AfterFunc(lookEvery+settle/2, func() { write("two\nthree") })
+		time.Sleep(lookEvery)
+		want(k, "two", "three", "fixed")
+		write("one\n two \r\n\n")
+		time.Sleep(lookEvery)
+		want(k, "one", "two", "fixed")
+
+		write("two\nthree")
 		want(k, "one", "two", "fixed")
 		time.Sleep(lookEvery)
 		want(k, "two", "three", "fixed")

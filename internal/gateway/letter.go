@@ -47,11 +47,11 @@ func (g *Gateway) letters(route events.Route, h http.Header, body []byte) (list 
 		return []letter{l}, false, p
 	}
 	var items []json.RawMessage
-	if err := json.Unmarshal(body, &items); err != nil {
+	if err := json.Unmarshal(body, &items); err != nil || items == nil { // nil: null
 		return nil, true, &problem{Status: http.StatusBadRequest, Detail: "a batch is a JSON list of CloudEvents", Reason: string(outcome.Malformed)}
 	}
-	if len(items) == 0 || len(items) > maxBatch {
-		return nil, true, &problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("a batch has 1 to %d events, this one has %d", maxBatch, len(items))}
+	if len(items) > maxBatch {
+		return nil, true, &problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("a batch has at most %d events, this one has %d", maxBatch, len(items))}
 	}
 	for i, item := range items {
 		l, p := g.letter(route, nats.Header{"Content-Type": {"application/cloudevents+json"}}, item)
@@ -127,13 +127,22 @@ func (g *Gateway) subject(route events.Route, ev events.Event) string {
 // messageID is what the stream tells duplicates by: the event's own identity, or
 // its body's. A plain native event has none, because the same words may tell of
 // an object that was written anew.
+//
+// Those of a hook begin with "#" and its name, which no event's own does: it would
+// have an empty source. Whoever has a hook's secret chooses what the hook says, and
+// with the identity of a training's event could otherwise keep that from being
+// stored.
 func messageID(route events.Route, ev events.Event, body []byte) string {
-	switch {
-	case ev.Source != "":
-		return publish.MessageID(ev.Source, ev.ID)
-	case route == events.RouteEvents:
-		return ""
+	id := ""
+	if ev.Source != "" {
+		id = publish.MessageID(ev.Source, ev.ID)
 	}
-	sum := sha256.Sum256(body)
-	return "/hooks/" + string(route) + "#sha256:" + hex.EncodeToString(sum[:])
+	if route == events.RouteEvents {
+		return id
+	}
+	if id == "" {
+		sum := sha256.Sum256(body)
+		id = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return "#" + string(route) + "#" + id
 }

@@ -9,25 +9,33 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxInHand bounds the requests of one route whose body is read or whose event
-// is being stored. It bounds memory, and a route whose senders are slow leaves
-// the others alone.
+// maxInHand bounds the requests of one route whose large body is read, those whose
+// event is being stored, and those that ask for a receipt. It bounds memory, and a
+// route whose senders are slow leaves the others alone.
 const maxInHand = 32
+
+// smallBody is a body that needs no turn to be read, in bytes: it is no larger than
+// the header that was read without one. So whoever sends slowly, for which a signed
+// route asks for no secret, is in nobody's way but that of larger bodies.
+const smallBody = 16 << 10
 
 // slotWait is how long a request waits for its turn.
 const slotWait = 5 * time.Second
 
-// enter waits for a slot of r. leave gives it back.
-func (r route) enter(ctx context.Context) bool {
+// slots are the turns of requests, as many as it has room for.
+type slots chan struct{}
+
+// enter waits for a turn. leave gives it back.
+func (s slots) enter(ctx context.Context) bool {
 	select { // without a timer, as mostly
-	case r.slots <- struct{}{}:
+	case s <- struct{}{}:
 		return true
 	default:
 	}
 	timer := time.NewTimer(slotWait)
 	defer timer.Stop()
 	select {
-	case r.slots <- struct{}{}:
+	case s <- struct{}{}:
 		return true
 	case <-timer.C:
 	case <-ctx.Done():
@@ -35,7 +43,7 @@ func (r route) enter(ctx context.Context) bool {
 	return false
 }
 
-func (r route) leave() { <-r.slots }
+func (s slots) leave() { <-s }
 
 // What one address may ask. Behind an ingress all senders have one address, so
 // this is not for telling them apart: it keeps one that has gone mad from taking

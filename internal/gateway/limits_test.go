@@ -97,16 +97,16 @@ func TestSourcesAreBounded(t *testing.T) {
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := route{slots: make(chan struct{}, 1)}
-		if !r.enter(t.Context()) {
+		s := make(slots, 1)
+		if !s.enter(t.Context()) {
 			t.Fatal("no slot at the beginning")
 		}
 		begun := time.Now()
-		if r.enter(t.Context()) || time.Since(begun) != slotWait {
+		if s.enter(t.Context()) || time.Since(begun) != slotWait {
 			t.Errorf("a second one, or after %s", time.Since(begun))
 		}
-		time.AfterFunc(slotWait/2, r.leave)
-		if !r.enter(t.Context()) {
+		time.AfterFunc(slotWait/2, s.leave)
+		if !s.enter(t.Context()) {
 			t.Error("none after one was given back")
 		}
 	})

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,13 +14,17 @@ import (
 )
 
 const (
-	lookEvery    = time.Second // at the files
+	lookEvery = time.Second // at the files
+	// settle is how long new content has to stay. Who writes a file anew mostly
+	// empties it first.
+	settle       = 50 * time.Millisecond
 	maxFileBytes = 64 << 10
 )
 
 // live is what some files hold. They are read again while the program runs, and
-// what they held before stays for as long as they cannot be read: a secret is
-// withdrawn by a file without it, not by a file system that hiccups.
+// what they held before stays for as long as they cannot be read, or are just being
+// written: a secret is withdrawn by a file without it, not by a file system that
+// hiccups.
 type live[T any] struct {
 	files []string
 	parse func(contents [][]byte) (T, error)
@@ -63,14 +68,18 @@ func (l *live[T]) look(ctx context.Context) {
 
 // read says whether the files hold something else than before.
 func (l *live[T]) read() (changed bool, err error) {
-	now := make([][]byte, len(l.files))
-	for i, name := range l.files {
-		if now[i], err = readFile(name); err != nil {
-			return false, err
+	now, err := l.contents()
+	before := l.held
+	for tries := 0; err == nil && l.held != nil && !same(now, before); tries++ {
+		if tries == 10 {
+			return false, errors.New("they change all the time")
 		}
+		before = now
+		time.Sleep(settle)
+		now, err = l.contents()
 	}
-	if slices.EqualFunc(now, l.held, bytes.Equal) {
-		return false, nil
+	if err != nil || same(now, l.held) {
+		return false, err
 	}
 	value, err := l.parse(now)
 	if err != nil {
@@ -80,7 +89,28 @@ func (l *live[T]) read() (changed bool, err error) {
 	return true, nil
 }
 
+func (l *live[T]) contents() ([][]byte, error) {
+	var all [][]byte
+	for _, name := range l.files {
+		text, err := readFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, nil
+}
+
+func same(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
+
 func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name) // to open a pipe would wait for somebody to write to it
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,10 @@ func (g *Gateway) tell(w http.ResponseWriter, req *http.Request, r route) *probl
 	if id == "" {
 		return &problem{Status: http.StatusBadRequest, Detail: "name the event: /v1/events?id=…"}
 	}
+	if !g.asking.enter(req.Context()) {
+		return busy()
+	}
+	defer g.asking.leave()
 	if err := g.Ready(); err != nil {
 		return unavailable(err)
 	}

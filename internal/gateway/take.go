@@ -37,10 +37,12 @@ func (g *Gateway) take(w http.ResponseWriter, req *http.Request, r route) *probl
 			return p
 		}
 	}
-	if !r.enter(req.Context()) {
-		return &problem{Status: http.StatusServiceUnavailable, Detail: "too many requests at a time", retry: retryAfter}
+	if req.ContentLength < 0 || req.ContentLength > smallBody { // -1: not told
+		if !r.large.enter(req.Context()) {
+			return busy()
+		}
+		defer r.large.leave()
 	}
-	defer r.leave()
 	body, p := g.read(w, req)
 	if p != nil {
 		return p
@@ -50,6 +52,10 @@ func (g *Gateway) take(w http.ResponseWriter, req *http.Request, r route) *probl
 			return p
 		}
 	}
+	if !r.store.enter(req.Context()) {
+		return busy()
+	}
+	defer r.store.leave()
 	list, batch, p := g.letters(r.name, req.Header, body)
 	if p != nil {
 		return p
@@ -71,6 +77,10 @@ func (g *Gateway) take(w http.ResponseWriter, req *http.Request, r route) *probl
 	w.Header().Set("Location", "/v1/events?id="+url.QueryEscape(sent[0].ID))
 	writeJSON(w, "application/json", http.StatusAccepted, sent[0])
 	return nil
+}
+
+func busy() *problem {
+	return &problem{Status: http.StatusServiceUnavailable, Detail: "too many requests at a time", retry: retryAfter}
 }
 
 // admit checks that whoever sent the request has a secret of r.
@@ -157,6 +167,6 @@ func (g *Gateway) store(ctx context.Context, list []letter) ([]publish.Sent, *pr
 func unavailable(cause error) *problem {
 	return &problem{
 		Status: http.StatusServiceUnavailable, retry: retryAfter, cause: cause,
-		Detail: "the stream did not acknowledge the event; send it again: it is stored once, however often it is sent",
+		Detail: "the stream did not acknowledge the event; send it again: unless it is plain JSON without an id, it is stored once, however often it is sent",
 	}
 }

@@ -1,9 +1,10 @@
 package gateway
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -153,6 +154,7 @@ func TestRefusals(t *testing.T) {
 		{"a token in the query", "POST", "/v1/events?token=" + token, structured, nil, 401, "PRESTAGE_GATEWAY_TOKENS"},
 		{"a token on a signed route", "POST", "/hooks/mlflow", mlflowBody, []string{bearerHeader}, 401, "X-MLflow-Signature"},
 		{"an old MLflow delivery", "POST", "/hooks/mlflow", mlflowBody, []string{"X-MLflow-Delivery-Id: i", "X-MLflow-Timestamp: " + stale, "X-MLflow-Signature: " + sign("i", stale, mlflowBody)}, 401, "five minutes"},
+		{"an MLflow delivery with a second id", "POST", "/hooks/mlflow", mlflowBody, append(signedMLflow("i", mlflowBody), "X-MLflow-Delivery-Id: j"), 401, "once each"},
 		{"W&B, tampered", "POST", "/hooks/wandb", wandbBody + " ", []string{"X-Wandb-Signature: " + wandbSig}, 401, "X-Wandb-Signature"},
 		{"not JSON", "POST", "/v1/events", "{", []string{bearerHeader}, 400, "ends too early"},
 		{"not JSON to a hook", "POST", "/hooks/s3", "<xml/>", []string{bearerHeader}, 400, "not JSON"},
@@ -162,8 +164,8 @@ func TestRefusals(t *testing.T) {
 		{"a foreign type", "POST", "/v1/events", `{"specversion":"1.0","type":"x","source":"s","id":"i","data":{}}`, []string{bearerHeader}, 422, "ai.model.published.v1"},
 		{"a hook's body as an event", "POST", "/v1/events", harborBody, []string{bearerHeader}, 400, `send {"uri"`},
 		{"a batch that is none", "POST", "/v1/events", structured, []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "a JSON list"},
-		{"an empty batch", "POST", "/v1/events", "[]", []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "1 to 1000"},
-		{"too large a batch", "POST", "/v1/events", "[" + strings.Repeat("1,", maxBatch) + "1]", []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "1 to 1000"},
+		{"a batch that is null", "POST", "/v1/events", "null", []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "a JSON list"},
+		{"too large a batch", "POST", "/v1/events", "[" + strings.Repeat("1,", maxBatch) + "1]", []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "at most 1000"},
 		{"a batch with a bad event", "POST", "/v1/events", "[" + structured + `,{"uri":"s3://ckpt/a"}]`, []string{bearerHeader, "Content-Type: application/cloudevents-batch+json"}, 400, "event 1 of the batch"},
 		{"compressed", "POST", "/v1/events", structured, []string{bearerHeader, "Content-Encoding: gzip"}, 415, "without Content-Encoding"},
 		{"too large", "POST", "/v1/events", strings.Repeat(" ", 1<<20), []string{bearerHeader}, 413, "manifest"},
@@ -179,8 +181,8 @@ func TestRefusals(t *testing.T) {
 			if p := a.problem(t, tt.status); !strings.Contains(p.Detail, tt.detail) {
 				t.Errorf("detail %q, want %q in it", p.Detail, tt.detail)
 			}
-			if tt.status == 401 && strings.HasPrefix(tt.path, "/v1") && a.header.Get("WWW-Authenticate") == "" {
-				t.Error("no WWW-Authenticate")
+			if challenge := a.header.Get("WWW-Authenticate"); tt.status == 401 && strings.HasPrefix(tt.path, "/v1") && challenge != `Bearer realm="prestage"` {
+				t.Errorf("WWW-Authenticate: %s", challenge)
 			}
 		})
 	}
@@ -192,6 +194,18 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("the log tells no refusal, or a secret:\n%s", log)
 		}
 	})
+}
+
+// TestChallenge: SNS sends the password that its URL has only after an answer that
+// asks for basic authentication and names a realm.
+func TestChallenge(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	a := b.post(t, "/hooks/s3", s3Body)
+	a.problem(t, 401)
+	if got := a.header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != `Basic realm="prestage"` {
+		t.Errorf("WWW-Authenticate: %q", got)
+	}
 }
 
 // TestClosedRoutes: a route without a secret is closed, unless all such are open.
@@ -245,6 +259,42 @@ func TestDuplicates(t *testing.T) {
 				t.Errorf("first %+v, again %+v, want a duplicate: %v", first, again, tt.duplicate)
 			}
 		})
+	}
+}
+
+// TestIdentitiesOfRoutes: whoever has a hook's secret chooses the identity of what
+// it sends, and must not pass for the sender of another route's event.
+func TestIdentitiesOfRoutes(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	const pushed = `{"specversion":"1.0","type":"harbor.artifact.pushed","source":"/train/run-7","id":"run-7-step-100","data":{"resources":[{"digest":"sha256:00"}],"repository":{"repo_full_name":"x"}}}`
+	b.post(t, "/hooks/harbor", pushed, "Authorization: "+secret).sent(t)
+	b.post(t, "/hooks/mlflow", mlflowBody, signedMLflow("run-7-step-101", mlflowBody)...).sent(t)
+	sum := sha256.Sum256([]byte(wandbBody))
+	b.post(t, "/hooks/wandb", wandbBody, "X-Wandb-Signature: "+wandbSig).sent(t)
+	for _, tt := range []struct{ source, id string }{
+		{"/train/run-7", "run-7-step-100"},
+		{"/hooks/mlflow", "run-7-step-101"},
+		{"#mlflow#/hooks/mlflow", "run-7-step-101"},
+		{"/hooks/wandb", "sha256:" + hex.EncodeToString(sum[:])},
+	} {
+		body := fmt.Sprintf(`{"specversion":"1.0","type":"ai.checkpoint.written.v1","source":%q,"id":%q,"data":{"uri":"s3://ckpt/a"}}`, tt.source, tt.id)
+		if s := b.post(t, "/v1/events", body, bearerHeader).sent(t); s.Duplicate {
+			t.Errorf("%s of %s is taken for a hook that was sent before", tt.id, tt.source)
+		}
+	}
+	if s := b.post(t, "/hooks/harbor", pushed, "Authorization: "+secret).sent(t); !s.Duplicate {
+		t.Error("the hook's own repetition is stored again")
+	}
+}
+
+// TestEmptyBatch: the HTTP binding of CloudEvents allows one.
+func TestEmptyBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	a := b.post(t, "/v1/events", "[]", bearerHeader, "Content-Type: application/cloudevents-batch+json")
+	if a.status != 202 || a.body != "[]\n" {
+		t.Errorf("status %d: %s", a.status, a.body)
 	}
 }
 
@@ -406,22 +456,28 @@ func TestStreamsThatAreNotOurs(t *testing.T) {
 	}
 }
 
-// TestSlowBodies: senders who dawdle hold up neither other routes nor health.
+// TestSlowBodies: senders who dawdle, and need no secret for that, hold up neither
+// other routes, nor health, nor the hooks of their own route.
 func TestSlowBodies(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
-	for range maxInHand + 8 {
+	for n := range 2 * (maxInHand + 8) {
+		length := 100
+		if n%2 == 1 {
+			length = smallBody + 1
+		}
 		var d net.Dialer
 		conn, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(b.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if _, err := io.WriteString(conn, "POST /hooks/wandb HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		if _, err := fmt.Fprintf(conn, "POST /hooks/wandb HTTP/1.1\r\nHost: a\r\nX-Wandb-Signature: x\r\nContent-Length: %d\r\n\r\n{", length); err != nil {
 			t.Fatal(err)
 		}
 	}
 	b.post(t, "/v1/events", structured, bearerHeader).sent(t)
+	b.post(t, "/hooks/wandb", wandbBody, "X-Wandb-Signature: "+wandbSig).sent(t)
 	if a := b.do(t, "GET", "/healthz", nil); a.status != 200 {
 		t.Errorf("status %d", a.status)
 	}
