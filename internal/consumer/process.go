@@ -64,9 +64,12 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 		r.Outcome, r.Reason, r.Attempts = Skipped, outcome.Superseded, r.Attempts+1
 	default:
 		progress := l.memory.take(key)
-		report := unresolved(resolveErr)
-		if resolveErr == nil {
+		var report prestage.Report
+		if resolveErr == nil || len(ev.Objects) > 0 {
 			report = l.warm(ctx, start, ev, d, progress)
+		}
+		if resolveErr != nil {
+			unresolved(&report, resolveErr)
 		}
 		failpoint.Hit("filled")
 		dec := decide(held.Receipt, report, l.cfg.Policy, time.Now())

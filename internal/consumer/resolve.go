@@ -12,7 +12,8 @@ import (
 // artifact of a registry. It returns in bounded time, and at once when ctx ends.
 type Resolver interface {
 	// Resolve returns ev with Objects, Prefix or Manifest set, or with Skip. Errors
-	// are *outcome.Error, of class Interrupted when ctx has ended.
+	// are *outcome.Error, of class Interrupted when ctx has ended. Beside one there
+	// may be Objects, of those artifacts that were found.
 	Resolve(ctx context.Context, ev events.Event) (events.Event, error)
 }
 
@@ -24,11 +25,12 @@ func (c *Config) Resolve(ctx context.Context, ev events.Event) (events.Event, er
 	return c.Resolver.Resolve(ctx, ev)
 }
 
-// unresolved is the report of an attempt that ended before anything was planned.
-func unresolved(err error) prestage.Report {
+// unresolved adds to the report of an attempt that something of it could not even
+// be planned.
+func unresolved(r *prestage.Report, err error) {
 	e := outcome.As(err)
-	return prestage.Report{
-		Problems: []prestage.Problem{{Class: e.Class, Reason: e.Reason, Count: 1, RetryAfter: e.RetryAfter, Sample: e}},
-		Failures: []prestage.Failure{{Error: e.Error()}},
+	r.Problems = append(r.Problems, prestage.Problem{Class: e.Class, Reason: e.Reason, Count: 1, RetryAfter: e.RetryAfter, Sample: e})
+	if len(r.Failures) < prestage.MaxFailures {
+		r.Failures = append(r.Failures, prestage.Failure{Error: e.Error()})
 	}
 }

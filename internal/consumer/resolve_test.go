@@ -44,6 +44,29 @@ func TestResolved(t *testing.T) {
 	}
 }
 
+// TestPartlyResolved: of an event that names several artifacts, what was found is
+// warmed, and what was not decides what becomes of the event.
+func TestPartlyResolved(t *testing.T) {
+	t.Parallel()
+	objects := []object.Attrs{{Ref: object.Ref{Bucket: "registry", Key: "a"}}}
+	for class, want := range map[outcome.Class]Outcome{outcome.Permanent: DeadLettered, outcome.Transient: Pending} {
+		var asked prestage.Request
+		r := newRig(t, setup{warm: func(_, _ context.Context, req prestage.Request, _ *prestage.Progress) prestage.Report {
+			asked = req
+			return filled()
+		}})
+		r.lane.cfg.Resolver = resolveFunc(func(_ context.Context, ev events.Event) (events.Event, error) {
+			ev.Objects = objects
+			return ev, &outcome.Error{Op: "resolve", Class: class, Reason: outcome.UnresolvableSource, Err: errors.New("no luck")}
+		})
+		r.publish(t, anAlias)
+		r.process(t)
+		if got := r.only(t); got.Outcome != want || got.Objects.Filled == 0 || !strings.Contains(got.Error, "no luck") || len(asked.Objects) != 1 {
+			t.Errorf("%v: receipt %+v, asked for %+v", class, got, asked)
+		}
+	}
+}
+
 // TestUnresolved: nothing is planned, and what becomes of the event is decided by
 // the error's class as for any other failure.
 func TestUnresolved(t *testing.T) {

@@ -1,5 +1,7 @@
 package events
 
+import "slices"
+
 // Registry is a system that names files without saying where in S3 they are.
 type Registry string
 
@@ -28,3 +30,20 @@ type Artifact struct {
 
 // Named says that there is an Artifact.
 func (a Artifact) Named() bool { return a.Registry != "" }
+
+// maxImages bounds the manifests that one message may name: each is read.
+const maxImages = 64
+
+// addImage notes a manifest that n tells of, once: another tag is no other manifest.
+func (ev *Event) addImage(n *node, a Artifact) {
+	same := func(b Artifact) bool { return b.Name == a.Name && b.Version == a.Version }
+	switch {
+	case !ev.Artifact.Named():
+		ev.Artifact = a
+	case same(ev.Artifact) || slices.ContainsFunc(ev.Others, same):
+	case len(ev.Others)+1 == maxImages:
+		n.doc.fail(unsupported("", "%s: one message may tell of %d manifests", n.path(), maxImages))
+	default:
+		ev.Others = append(ev.Others, a)
+	}
+}

@@ -210,6 +210,6 @@ func (a headerAttributes) get(name string) (string, bool, error) {
 	if err != nil || !present {
 		return "", present, err
 	}
-	s, err = percentDecode(s)
+	s, err = percentDecode(unquote(s))
 	return s, true, err
 }

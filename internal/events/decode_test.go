@@ -347,3 +347,21 @@ func TestConfirmationsRepeatNoToken(t *testing.T) {
 		}
 	}
 }
+
+// Each manifest that a message names is read, so that there is a bound to them.
+func TestImagesAreBounded(t *testing.T) {
+	t.Parallel()
+	push := func(n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`{"action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%d","repository":"x"}}`, i))
+		}
+		return `{"events":[` + strings.Join(list, ",") + `]}`
+	}
+	if ev, err := decode(t, push(64)); err != nil || len(ev.Others) != 63 {
+		t.Errorf("of 64 manifests %d were noted besides the first, %v", len(ev.Others), err)
+	}
+	if _, err := decode(t, push(65)); err == nil || outcome.As(err).Reason != outcome.Unsupported {
+		t.Errorf("65 manifests: %v", err)
+	}
+}

@@ -11,8 +11,8 @@ func isDistribution(in *input) bool {
 	return len(list) > 0 && newDocument("", list[0]).get("target").get("digest").present()
 }
 
-// decodeDistribution looks for the push of a manifest, which comes when all of
-// an image is there. There is one event for each blob besides.
+// decodeDistribution looks for the pushes of manifests, each of which comes when
+// all of an image is there. There is one event for each blob besides.
 func decodeDistribution(in *input, ev *Event) error {
 	ev.Kind = KindModel
 	root := in.root("")
@@ -29,12 +29,11 @@ func decodeDistribution(in *input, ev *Event) error {
 			left.add(action + " of " + media)
 			continue
 		}
-		ev.Artifact = Artifact{
+		ev.addImage(e, Artifact{
 			Registry: OCI, Name: target.get("repository").text(), Version: target.get("digest").text(), Ref: target.get("tag").text(),
-		}
-		return root.doc.err
+		})
 	}
-	if root.doc.err == nil {
+	if root.doc.err == nil && !ev.Artifact.Named() {
 		leaveOut(ev, left.note(len(events)))
 	}
 	return root.doc.err

@@ -50,6 +50,7 @@ type Event struct {
 	Manifest object.Ref     // an object that lists what is to be warm
 	Removed  []object.Ref   // what a store told is gone, by which a checkpoint may be complete; with or without Objects
 	Artifact Artifact       // of a registry, whose place in S3 has to be asked for
+	Others   []Artifact     // that the same message names besides
 
 	Run            string
 	Step           int64

@@ -50,10 +50,9 @@ func decodeHarbor(in *input, ev *Event) error {
 		leaveOut(ev, "Harbor's event "+quote(what))
 		return nil
 	}
-	ev.Artifact = Artifact{Registry: OCI, Name: data.get("repository").get("repo_full_name").text()}
-	for _, pushed := range data.get("resources").items() { // Harbor sends one
-		ev.Artifact.Version, ev.Artifact.Ref = pushed.get("digest").text(), pushed.get("tag").text()
-		break
+	name := data.get("repository").get("repo_full_name").text()
+	for _, pushed := range data.get("resources").items() {
+		ev.addImage(pushed, Artifact{Registry: OCI, Name: name, Version: pushed.get("digest").text(), Ref: pushed.get("tag").text()})
 	}
 	return root.doc.err
 }

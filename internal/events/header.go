@@ -42,6 +42,28 @@ func mediaType(contentType string) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
+// unquote takes the double quotes of RFC 9110 out of a header's value, which
+// CloudEvents wants done before anything else. A value in which they do not pair
+// stays as it is.
+func unquote(s string) string {
+	var b strings.Builder
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+			continue
+		case s[i] == '\\' && quoted && i+1 < len(s):
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	if quoted {
+		return s
+	}
+	return b.String()
+}
+
 // percentDecode un-escapes s once, as CloudEvents wants of header values. A "%"
 // that begins no escape stays, because the Go SDK writes values unescaped.
 func percentDecode(s string) (string, error) {

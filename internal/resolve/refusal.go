@@ -15,10 +15,11 @@ import (
 
 // What an operator does about an answer.
 const (
-	hintAbsent = "see whether it was deleted, and whether MLFLOW_TRACKING_URI leads to the registry that the event is from"
-	hintDown   = "see whether the server is up that MLFLOW_TRACKING_URI names"
-	hintToken  = "let MLFLOW_TRACKING_TOKEN, or the file that MLFLOW_TRACKING_TOKEN_FILE names, hold a token that may read the registry"
-	hintURI    = "see what MLFLOW_TRACKING_URI leads to: want a tracking server's own address, with the path below which it is, and no login page before it"
+	hintAbsent    = "see whether it was deleted, and whether MLFLOW_TRACKING_URI leads to the registry that the event is from"
+	hintDown      = "see whether the server is up that MLFLOW_TRACKING_URI names"
+	hintToken     = "let MLFLOW_TRACKING_TOKEN, or the file that MLFLOW_TRACKING_TOKEN_FILE names, hold a token that may read the registry"
+	hintWorkspace = "want letters, digits, - and _, as MLflow names workspaces"
+	hintURI       = "see what MLFLOW_TRACKING_URI leads to: want a tracking server's own address, with the path below which it is, and no login page before it"
 )
 
 // errAbsent is what an answer comes to that says that there is no such thing.

@@ -3,9 +3,11 @@ package resolve
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
 
@@ -30,10 +32,39 @@ func New(finders map[events.Registry]Finder) *Resolver { return &Resolver{finder
 
 // Resolve returns ev with a target that is in S3 in place of its Artifact. An
 // event that has no Artifact is returned as it is.
+//
+// One that names several has the objects of those that were found, even beside an
+// error: of the errors, that of an artifact that may yet be found, if there is one.
 func (r *Resolver) Resolve(ctx context.Context, ev events.Event) (events.Event, error) {
 	if !ev.Artifact.Named() || ev.Skip != "" {
 		return ev, nil
 	}
+	others := ev.Others
+	ev.Others = nil
+	all, err := r.one(ctx, ev)
+	for _, a := range others {
+		next := ev
+		next.Artifact = a
+		more, otherErr := r.one(ctx, next)
+		all.Objects = union(all.Objects, more.Objects)
+		if err == nil || (otherErr != nil && outcome.As(err).Class == outcome.Permanent) {
+			err = otherErr
+		}
+	}
+	return all, err
+}
+
+// union is a with those of b that are not in it.
+func union(a, b []object.Attrs) []object.Attrs {
+	has := make(map[object.Ref]bool, len(a))
+	for _, o := range a {
+		has[o.Ref] = true
+	}
+	return append(a, slices.DeleteFunc(b, func(o object.Attrs) bool { return has[o.Ref] })...)
+}
+
+// one resolves an event that names one artifact.
+func (r *Resolver) one(ctx context.Context, ev events.Event) (events.Event, error) {
 	if r == nil || r.finders[ev.Artifact.Registry] == nil {
 		return ev, nowhere(ev.Artifact, "nothing says where in S3 its files are")
 	}

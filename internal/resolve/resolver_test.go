@@ -62,6 +62,55 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// registries is a Finder that knows objects and errors by an artifact's name.
+type registries map[string]struct {
+	keys string
+	err  error
+}
+
+func (f registries) Find(_ context.Context, ev events.Event) (events.Event, error) {
+	a := f[ev.Artifact.Name]
+	for key := range strings.FieldsSeq(a.keys) {
+		ev.Objects = append(ev.Objects, object.Attrs{Ref: object.Ref{Bucket: "registry", Key: key}})
+	}
+	return ev, a.err
+}
+
+// TestSeveral: what is found of an event's artifacts is its target, whatever becomes
+// of the others, and the event ends only when nothing is left to be found.
+func TestSeveral(t *testing.T) {
+	t.Parallel()
+	lost := &outcome.Error{Class: outcome.Permanent, Err: errors.New("lost")}
+	down := &outcome.Error{Class: outcome.Transient, Err: errors.New("down")}
+	r := New(map[events.Registry]Finder{events.OCI: registries{
+		"a": {"base a", nil}, "b": {"base b", nil}, "lost": {"", lost}, "down": {"", down},
+	}})
+	for names, want := range map[string]struct {
+		keys string
+		err  error
+	}{
+		"a b":         {"base a b", nil},
+		"a lost b":    {"base a b", lost},
+		"lost a":      {"base a", lost},
+		"down a lost": {"base a", down},
+		"lost down b": {"base b", down},
+		"lost lost":   {"", lost},
+	} {
+		var list []events.Artifact
+		for name := range strings.FieldsSeq(names) {
+			list = append(list, events.Artifact{Registry: events.OCI, Name: name})
+		}
+		ev, err := r.Resolve(t.Context(), events.Event{Artifact: list[0], Others: list[1:]})
+		var keys []string
+		for _, o := range ev.Objects {
+			keys = append(keys, o.Key)
+		}
+		if got := strings.Join(keys, " "); got != want.keys || !errors.Is(err, want.err) {
+			t.Errorf("%s: %q, %v", names, got, err)
+		}
+	}
+}
+
 // TestNobodyKnows: each registry's events learn what is missing, whatever their
 // names hold.
 func TestNobodyKnows(t *testing.T) {

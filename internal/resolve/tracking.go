@@ -68,6 +68,9 @@ func (t *Tracking) Close() { t.client.CloseIdleConnections() }
 // get asks for the resource at path, below the API's own, and decodes the answer,
 // a JSON object, into answer.
 func (t *Tracking) get(ctx context.Context, workspace string, query url.Values, answer any, path ...string) error {
+	if workspace != "" && !isID(workspace) { // no header can have some of what an event may hold
+		return fault(outcome.Permanent, 0, hintWorkspace, fmt.Errorf("%s is no name of a workspace", quote(workspace)))
+	}
 	select {
 	case t.slots <- struct{}{}:
 		defer func() { <-t.slots }()

@@ -117,8 +117,14 @@ func TestQuestion(t *testing.T) {
 	}
 	bad := llama
 	bad.Workspace = "a\r\nX-Evil: b"
-	if _, err := s.tracking(t).Place(t.Context(), bad); err == nil || len(s.questions()) != 2 {
+	tracking := s.tracking(t)
+	_, err := tracking.Place(t.Context(), bad)
+	// Anything else would have the event wait for ever, and others with it.
+	if e := outcome.As(err); e.Class != outcome.Permanent || strings.ContainsAny(e.Error(), "\r\n") || len(s.questions()) != 2 {
 		t.Errorf("%v, %d questions", err, len(s.questions()))
+	}
+	if err := tracking.rest.over(time.Now()); err != nil {
+		t.Errorf("the server is left alone: %v", err)
 	}
 }
 
