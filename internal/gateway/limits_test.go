@@ -111,3 +111,19 @@ func TestSlots(t *testing.T) {
 		}
 	})
 }
+
+// TestServerWaitsForNobody: whatever a sender does slowly has an end.
+func TestServerWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	s := NewServer(New(Config{Log: slog.New(slog.DiscardHandler)}))
+	for what, d := range map[string]time.Duration{
+		"a header": s.ReadHeaderTimeout, "a request": s.ReadTimeout, "an answer": s.WriteTimeout, "the next request": s.IdleTimeout,
+	} {
+		if d <= 0 || d > time.Minute {
+			t.Errorf("%s may take %s", what, d)
+		}
+	}
+	if n := s.MaxHeaderBytes; n <= 0 || n > 64<<10 {
+		t.Errorf("headers may have %d bytes", n)
+	}
+}

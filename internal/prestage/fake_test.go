@@ -143,10 +143,13 @@ func (l lateLedger) Put(ctx context.Context, e dedupe.Entry, prev uint64, done f
 	l.r.ledger.Put(ctx, e, prev, done)
 }
 
-// warm fills everything in one event that is not told of again.
+// warm fills everything in one event that is not told of again. What takes days,
+// of a bubble's clock perhaps, takes for ever.
 func (r *rig) warm(tb testing.TB, req Request) Report {
 	tb.Helper()
-	return r.warmer.Warm(tb.Context(), tb.Context(), req, NewProgress())
+	ctx, cancel := context.WithTimeout(tb.Context(), 48*time.Hour)
+	defer cancel()
+	return r.warmer.Warm(ctx, ctx, req, NewProgress())
 }
 
 // metric reads a counter or gauge, or how many times a histogram observed. Label

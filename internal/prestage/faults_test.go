@@ -2,6 +2,7 @@ package prestage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prestage/prestage/internal/object"
@@ -36,15 +38,23 @@ func says(text string) func(net.Conn) {
 	return func(c net.Conn) { _, _ = io.WriteString(c, text) }
 }
 
-// asks are all requests that there are.
+// asks are all requests that there are. One that hangs is interrupted at last.
 func (s *S3) asks(t *testing.T) map[string]func() error {
+	t.Helper()
+	bounded := func(ask func(context.Context) error) func() error {
+		return func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			return ask(ctx)
+		}
+	}
 	ref := object.Ref{Bucket: "ckpt", Key: "k"}
 	return map[string]func() error{
-		"fill":        func() error { _, err := s.Fill(t.Context(), ref); return err },
-		"head":        func() error { _, err := s.Head(t.Context(), ref); return err },
-		"get":         func() error { _, err := s.Get(t.Context(), ref, 10); return err },
-		"list":        func() error { _, err := s.List(t.Context(), "ckpt", "p/", ""); return err },
-		"head bucket": func() error { return s.HeadBucket(t.Context(), "ckpt") },
+		"fill":        bounded(func(ctx context.Context) error { _, err := s.Fill(ctx, ref); return err }),
+		"head":        bounded(func(ctx context.Context) error { _, err := s.Head(ctx, ref); return err }),
+		"get":         bounded(func(ctx context.Context) error { _, err := s.Get(ctx, ref, 10); return err }),
+		"list":        bounded(func(ctx context.Context) error { _, err := s.List(ctx, "ckpt", "p/", ""); return err }),
+		"head bucket": bounded(func(ctx context.Context) error { return s.HeadBucket(ctx, "ckpt") }),
 	}
 }
 
@@ -234,6 +244,52 @@ func TestHugeBodies(t *testing.T) {
 			if err := ask(); !errors.Is(err, outcome.Refused) || len(err.Error()) > 1000 {
 				t.Errorf("%d bytes: %.1000v", len(err.Error()), err)
 			}
+		})
+	}
+}
+
+// silent is a store that takes questions and answers none.
+type silent struct{}
+
+func (silent) List(ctx context.Context, bucket, prefix, _ string) (Page, error) {
+	<-ctx.Done()
+	return Page{}, classify(ctx, "list", object.Ref{Bucket: bucket, Key: prefix}, ctx.Err())
+}
+
+func (silent) Get(ctx context.Context, ref object.Ref, _ int64) ([]byte, error) {
+	<-ctx.Done()
+	return nil, classify(ctx, "get", ref, ctx.Err())
+}
+
+func (silent) Head(ctx context.Context, ref object.Ref) (Answer, error) {
+	<-ctx.Done()
+	return Answer{}, classify(ctx, "head", ref, ctx.Err())
+}
+
+// TestSilentStore: what a plan asks for is waited for as long as it may take, and
+// then that is the store's failure.
+func TestSilentStore(t *testing.T) {
+	t.Parallel()
+	for name, req := range map[string]Request{
+		"a listing":   {Prefix: ckpt("p/")},
+		"a manifest":  {Manifest: ckpt("m")},
+		"a size":      {Objects: unsized("k"), AskSizes: true},
+		"its own one": {Objects: unsized("k")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, &fakeStore{fill: fails(outcome.Transient), head: silent{}.Head})
+				r.planner.store = silent{}
+				began := time.Now()
+				got := r.warm(t, req)
+				if len(got.Problems) != 1 || got.Problems[0].Class != outcome.Transient {
+					t.Errorf("%+v", got.Problems)
+				}
+				if took := time.Since(began); took < readTimeout || took > 3*readTimeout {
+					t.Errorf("took %s", took)
+				}
+			})
 		})
 	}
 }

@@ -7,7 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -175,6 +178,54 @@ func TestSlow(t *testing.T) {
 	if e := outcome.As(err); e.Class != outcome.Interrupted || !errors.Is(err, why) {
 		t.Errorf("%v", err)
 	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestOneAsksForAll: a server that hangs holds one event for as long as a
+// question may take, and the others not at all.
+func TestOneAsksForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		tr := trackingAt(t, "http://mlflow.test")
+		tr.client.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			asked.Add(1)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		place := func() time.Duration {
+			began := time.Now()
+			if _, err := tr.Place(ctx, llama); !errors.Is(err, outcome.Transient) {
+				t.Errorf("%v", err)
+			}
+			return time.Since(began)
+		}
+		if took := place(); took != askTimeout {
+			t.Errorf("the first took %s, want %s", took, askTimeout)
+		}
+		for range 2 {
+			before := asked.Load()
+			for range 5 {
+				if took := place(); took > 0 || asked.Load() > before {
+					t.Errorf("another took %s, %d asked", took, asked.Load()-before)
+				}
+			}
+			time.Sleep(maxRest) // of the bubble's clock
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() { place() })
+			}
+			all.Wait()
+			if n := asked.Load() - before; n != 1 {
+				t.Errorf("%d asked when the rest was over, want one", n)
+			}
+		}
+	})
 }
 
 // TestRest: a server that failed is not asked again at once, then by one question,
