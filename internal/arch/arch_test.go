@@ -122,6 +122,20 @@ func TestRules(t *testing.T) {
 			src:  `func init() {}`,
 			want: []string{"cmd/consumer/main.go: func init belongs to the edge of the program, not to cmd/consumer"},
 		},
+		{
+			name: "a bucket's keys",
+			file: "internal/status/status.go",
+			src:  `import "maps"; func f() { kv().ListKeys(ctx); b.kv.Keys(ctx); maps.Keys(m); _ = c.Keys["a"] }`,
+			want: []string{
+				"internal/status/status.go: ListKeys lists a bucket's keys: ask for one, or watch what is below one",
+				"internal/status/status.go: Keys lists a bucket's keys: ask for one, or watch what is below one",
+			},
+		},
+		{
+			name: "a bucket's keys, in a test",
+			file: "internal/status/status_test.go",
+			src:  `func f() { kv.Keys(ctx) }`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

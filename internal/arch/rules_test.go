@@ -147,6 +147,9 @@ var edge = map[string][]string{
 	"func init":    {},
 }
 
+// listing are the methods by which a bucket's keys are listed.
+var listing = []string{"Keys", "ListKeys", "ListKeysFiltered", "WatchAll"}
+
 // violations holds files against all rules and says in which file which rule
 // is broken, one line each.
 func violations(files []sourceFile) []string {
@@ -156,6 +159,7 @@ func violations(files []sourceFile) []string {
 		out = append(out, f.brokenReservations()...)
 		if !f.test {
 			out = append(out, f.brokenEdge()...)
+			out = append(out, f.listings()...)
 		}
 	}
 	return out
@@ -202,6 +206,17 @@ func (f sourceFile) brokenEdge() []string {
 	for _, what := range f.uses {
 		if only, ruled := edge[what]; ruled && !slices.Contains(only, f.pkg) {
 			out = append(out, fmt.Sprintf("%s: %s belongs to the edge of the program, not to %s", f.path, what, f.pkg))
+		}
+	}
+	return out
+}
+
+// listings are calls that would take seconds and gigabytes with a million keys.
+func (f sourceFile) listings() []string {
+	var out []string
+	for _, name := range f.methods {
+		if slices.Contains(listing, name) {
+			out = append(out, fmt.Sprintf("%s: %s lists a bucket's keys: ask for one, or watch what is below one", f.path, name))
 		}
 	}
 	return out

@@ -18,6 +18,7 @@ type sourceFile struct {
 	test    bool
 	imports []string
 	uses    []string // "func init" and calls such as "os.Getenv"
+	methods []string // that are called, by name; and functions of packages, but for maps
 }
 
 // readSource parses every Go file of the main module. Other modules below it
@@ -66,12 +67,21 @@ func parseSource(name string, src []byte) (sourceFile, error) {
 			if n.Recv == nil && n.Name.Name == "init" {
 				f.uses = append(f.uses, "func init")
 			}
+		case *ast.CallExpr:
+			if called, ok := n.Fun.(*ast.SelectorExpr); ok && !isIdent(called.X, "maps") {
+				f.methods = append(f.methods, called.Sel.Name)
+			}
 		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok && x.Name == "os" {
+			if isIdent(n.X, "os") {
 				f.uses = append(f.uses, "os."+n.Sel.Name)
 			}
 		}
 		return true
 	})
 	return f, nil
+}
+
+func isIdent(x ast.Expr, name string) bool {
+	ident, ok := x.(*ast.Ident)
+	return ok && ident.Name == name
 }

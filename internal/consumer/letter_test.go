@@ -124,9 +124,10 @@ func TestResultFits(t *testing.T) {
 func TestReceiptKey(t *testing.T) {
 	t.Parallel()
 	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	got := ReceiptKey("us-east", "EVENTS/7", "", "EVENTS", 7)
-	want := "us-east." + Hash("EVENTS/7") + "." + empty + ".EVENTS.7"
-	if got != want {
-		t.Errorf("got %s, want %s", got, want)
+	for source, hash := range map[string]string{"": empty, "/train/run-7": Hash("/train/run-7"), "a.b > *": Hash("a.b > *")} {
+		got := ReceiptKey("us-east", "EVENTS/7", source, "EVENTS", 7)
+		if want := "us-east." + Hash("EVENTS/7") + "." + hash + ".EVENTS.7"; got != want {
+			t.Errorf("source %q: got %s, want %s", source, got, want)
+		}
 	}
 }

@@ -19,8 +19,8 @@ var checkpointMutants = []mutant{
 	},
 	{
 		"a checkpoint that is not whole is not filled for its marker", "what says that it is unfinished does not matter",
-		"internal/prestage/claims.go", " || s.check.Unfinished() {", " {",
-		"internal/prestage", "TestNotices",
+		"internal/layout/look.go", "		return []Look{{Absent: self + unfinished}}", "		return nil",
+		"internal/layout", "TestCheck",
 	},
 	{
 		"a checkpoint that is not whole is not filled for its marker", "a tracker may name any directory",
@@ -49,7 +49,7 @@ var checkpointMutants = []mutant{
 	},
 	{
 		"with policy atomic nothing is filled early", "a prefix is filled while it is listed",
-		"internal/prestage/listing.go", "	if w.policy(prefix) == rules.Atomic && !w.req.NoIndex {", "	if false {",
+		"internal/prestage/listing.go", "	if w.policy(prefix) == rules.Atomic && !w.req.NoIndex {", "	if false && w.policy(prefix) == rules.Atomic {",
 		"internal/prestage", "TestPrefixLayout",
 	},
 	{

@@ -33,6 +33,11 @@ var commandMutants = []mutant{
 		"internal/app", "TestAdminChangesNothing",
 	},
 	{
+		"what others wrote does nothing on the status page", "scripts of others may run",
+		"internal/app/page.go", `"default-src 'none'; style-src`, `"default-src *; style-src`,
+		"internal/app", "TestPage",
+	},
+	{
 		"publish succeeds only when the stream has the event", "when it was sent",
 		"internal/publish/publish.go", "	case err != nil:\n		return nil, fmt.Errorf(\"publish to", "	case err != nil:\n		return &jetstream.PubAck{Stream: stream}, nil\n	case false:\n		return nil, fmt.Errorf(\"publish to",
 		"internal/publish", "TestSendWithoutServer",

@@ -45,7 +45,7 @@ var setupMutants = []mutant{
 	},
 	{
 		"keys and subjects are made of hashes and numbers", "a ledger's key is the object's",
-		"internal/dedupe/kv.go", "hex.EncodeToString(h[:])", "string(append(h[:0], ref.Key...))",
+		"internal/dedupe/kv.go", "hex.EncodeToString(h[:])", "hex.EncodeToString(h[:0]) + ref.Key",
 		"internal/dedupe", "TestKVStoredForm",
 	},
 	{
@@ -71,7 +71,7 @@ var setupMutants = []mutant{
 	{
 		"no text from outside ends a header or a line", "control characters stay",
 		"internal/consumer/letter.go", "		if c < ' ' || ", "		if false && c < ' ' || ",
-		"internal/consumer", "TestLetterFits",
+		"internal/consumer", "TestLetterKeepsTheOriginal",
 	},
 }
 
@@ -158,7 +158,7 @@ var verdictMutants = []mutant{
 	},
 	{
 		"a skipped event tells the reason of most of its objects", "it tells the last one",
-		"internal/consumer/settlement.go", "		if skips[r] > n {", "		if skips[r] > 0 {",
+		"internal/consumer/settlement.go", "		if skips[r] > n {", "		if skips[r] > 0 && n >= 0 {",
 		"internal/consumer", "TestDecide",
 	},
 	{
