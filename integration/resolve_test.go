@@ -3,6 +3,7 @@ package integration_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,6 +22,7 @@ type registry struct {
 	status int // 0: it answers
 	asked  int
 	auth   string
+	spaces map[string]bool // that were asked about
 }
 
 // registryBase is the path below which it is.
@@ -29,12 +31,13 @@ const registryBase = "/ml"
 // newRegistry knows some places by what is asked for, "/model-versions/…?…".
 func newRegistry(t *testing.T, answers map[string]string) *registry {
 	t.Helper()
-	r := &registry{}
+	r := &registry{spaces: map[string]bool{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.asked++
 		r.auth = req.Header.Get("Authorization")
+		r.spaces[req.Header.Get("X-Mlflow-Workspace")] = true
 		body, known := answers[strings.TrimPrefix(req.URL.RequestURI(), registryBase+"/api/2.0/mlflow")]
 		switch {
 		case r.status != 0:
@@ -62,6 +65,12 @@ func (r *registry) questions() (n int, auth string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.asked, r.auth
+}
+
+func (r *registry) workspaces() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.spaces)
 }
 
 func (r *registry) settings() []string {
@@ -229,6 +238,10 @@ func TestReconcileRegistry(t *testing.T) {
 	pass(map[string]int{"warm": 4, "unresolved": 1}, "--mlflow=all")
 	w.lota.mustHaveAsked(t, once("llama/v3/model.safetensors", "1/models/m-7c1e/artifacts/a.safetensors",
 		"1/models/m-7c1e/artifacts/b.safetensors", "old/v1/model.safetensors"))
+	pass(map[string]int{"warm": 8, "unresolved": 2}, "--mlflow=all", "--mlflow-workspace=team-a,team-b")
+	if diff := cmp.Diff(map[string]bool{"": true, "team-a": true, "team-b": true}, r.workspaces()); diff != "" {
+		t.Errorf("workspaces asked about (-want +got):\n%s", diff)
+	}
 
 	// What was filled before now is filled once more.
 	since := time.Now()

@@ -24,6 +24,7 @@ type reconcileCmd struct {
 	URIs      []string      `arg:"" optional:"" name:"uri" help:"s3://bucket/prefix/ with the slash, or s3://bucket/key."`
 	FromList  string        `placeholder:"FILE" help:"A file with a URI a line, besides those named; - is standard input."`
 	MLflow    string        `name:"mlflow" enum:"none,marked,all" default:"none" help:"Also the model versions of MLFLOW_TRACKING_URI's registry: marked are those with an alias or a tag that asks for them to be served. Events then go by the model lane, whatever --kind says."`
+	Workspace []string      `name:"mlflow-workspace" placeholder:"NAME" help:"With --mlflow: of which workspaces, comma-separated; by default the one that the server takes where none is named."`
 	Kind      string        `enum:"checkpoint,model" default:"checkpoint" help:"checkpoint or model: by which lane the events go."`
 	Subject   string        `help:"Subject; by default the lane's first one, with reconcile below it."`
 	OlderThan time.Duration `help:"Warm again what was filled longer ago than this, such as 12h; sets rewarm_before."`
@@ -86,13 +87,20 @@ var errStopped = errors.New("stopped")
 
 // registry looks at what MLflow's registry has.
 func (c reconcileCmd) registry(ctx context.Context, pass *reconcile.Pass, engine *app.Engine) error {
-	err := engine.MLflow.Versions(ctx, c.MLflow == "marked", func(a events.Artifact) error {
-		more, err := pass.Version(ctx, engine.Resolver, a)
-		if err == nil && !more {
-			return errStopped
-		}
-		return err
-	})
+	workspaces := c.Workspace
+	if len(workspaces) == 0 {
+		workspaces = []string{""}
+	}
+	var err error
+	for n := 0; n < len(workspaces) && err == nil; n++ {
+		err = engine.MLflow.Versions(ctx, workspaces[n], c.MLflow == "marked", func(a events.Artifact) error {
+			more, err := pass.Version(ctx, engine.Resolver, a)
+			if err == nil && !more {
+				return errStopped
+			}
+			return err
+		})
+	}
 	switch {
 	case errors.Is(err, errStopped):
 		return nil
@@ -132,6 +140,8 @@ func (c reconcileCmd) check(w world, cfg app.Config) (*uriList, string, error) {
 		if _, err := cfg.Tracking(w.quietLogger()); err != nil {
 			return nil, "", err
 		}
+	} else if len(c.Workspace) > 0 {
+		return nil, "", errors.New("--mlflow-workspace: wants --mlflow")
 	} else if len(c.URIs) == 0 && c.FromList == "" {
 		return nil, "", errors.New("name URIs, or a file of them with --from-list, or --mlflow")
 	}

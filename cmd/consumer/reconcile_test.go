@@ -27,6 +27,7 @@ func TestReconcileUsage(t *testing.T) {
 		{[]string{"--mlflow=some"}, nil, "--mlflow"},
 		{[]string{"--mlflow=all"}, nil, "set MLFLOW_TRACKING_URI"},
 		{[]string{"--mlflow=all"}, []string{"MLFLOW_TRACKING_URI=databricks"}, "MLFLOW_TRACKING_URI"},
+		{[]string{"s3://ckpt/a", "--mlflow-workspace=team-a"}, nil, "--mlflow-workspace"},
 		{[]string{"s3://ckpt/"}, nil, "whole bucket"},
 		{[]string{"/tmp/x"}, nil, "not an object URI"},
 		{[]string{"s3://id:hush@ckpt/a"}, nil, "credentials"},

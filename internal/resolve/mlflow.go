@@ -40,14 +40,14 @@ func (m *MLflow) Close() {
 	}
 }
 
-// Versions lists the registry, as Tracking.Versions does: all of it, or what has a
-// mark that asks for it to be served.
-func (m *MLflow) Versions(ctx context.Context, marked bool, yield func(events.Artifact) error) error {
+// Versions lists a workspace of the registry, as Tracking.Versions does: all of it,
+// or what has a mark that asks for it to be served.
+func (m *MLflow) Versions(ctx context.Context, workspace string, marked bool, yield func(events.Artifact) error) error {
 	if m.tracking == nil {
 		return nowhere(events.Artifact{Registry: events.MLflow}, "no tracking server is known")
 	}
 	marks := m.marks()
-	return m.tracking.Versions(ctx, func(v Version) error {
+	return m.tracking.Versions(ctx, workspace, func(v Version) error {
 		if marked && !v.Marked(marks) {
 			return nil
 		}

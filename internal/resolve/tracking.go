@@ -62,6 +62,8 @@ func NewTracking(base *url.URL, authorization func(ctx context.Context) string) 
 	}
 }
 
+var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
+
 // Close ends the connections that are idle.
 func (t *Tracking) Close() { t.client.CloseIdleConnections() }
 
@@ -127,7 +129,7 @@ func (t *Tracking) ask(req *http.Request, answer any) *outcome.Error {
 	case resp.StatusCode != http.StatusOK:
 		return refusal(resp, body)
 	case len(body) > maxAnswer:
-		return fault(outcome.Refused, 0, hintURI, fmt.Errorf("the answer is larger than %d bytes", maxAnswer))
+		return fault(outcome.Refused, 0, hintURI, errTooLarge)
 	}
 	// The decoder of the standard library ends at a depth of 10,000.
 	if err := json.Unmarshal(body, answer); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/prestage/prestage/internal/outcome"
 )
 
-// pageSize is how many versions are asked for at once. An answer has to stay
-// below maxAnswer; servers allow at least a thousand.
+// pageSize is how many versions are asked for at once, and fewer where their answer
+// is larger than maxAnswer; servers allow at least a thousand.
 const pageSize = 100
 
 // tagPrompt marks what MLflow keeps among the models and is a prompt.
@@ -40,12 +40,17 @@ func (v Version) Marked(marks Marks) bool {
 	return false
 }
 
-// Versions lists the versions of all models, by pages, those first that changed
-// last. What is not ready, and prompts, are left out. An error of yield ends it.
-func (t *Tracking) Versions(ctx context.Context, yield func(Version) error) error {
-	page := ""
+// Versions lists the versions of all models of a workspace, by pages, those first
+// that changed last; "" is the workspace that the server takes where none is named.
+// What is not ready, and prompts, are left out. An error of yield ends it.
+func (t *Tracking) Versions(ctx context.Context, workspace string, yield func(Version) error) error {
+	page, size := "", pageSize
 	for {
-		versions, next, err := t.page(ctx, page, pageSize)
+		versions, next, err := t.page(ctx, workspace, page, size)
+		if errors.Is(err, errTooLarge) && size > 1 { // long descriptions, large tags
+			size /= 2
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -66,11 +71,11 @@ func (t *Tracking) Versions(ctx context.Context, yield func(Version) error) erro
 
 // Check asks for one version, to see whether the registry may be read.
 func (t *Tracking) Check(ctx context.Context) error {
-	_, _, err := t.page(ctx, "", 1)
+	_, _, err := t.page(ctx, "", "", 1)
 	return err
 }
 
-func (t *Tracking) page(ctx context.Context, token string, size int) (versions []Version, next string, err error) {
+func (t *Tracking) page(ctx context.Context, workspace, token string, size int) (versions []Version, next string, err error) {
 	var answer struct {
 		Versions []struct {
 			Name, Version, Source, Status string
@@ -84,7 +89,7 @@ func (t *Tracking) page(ctx context.Context, token string, size int) (versions [
 	if token != "" {
 		query.Set("page_token", token)
 	}
-	if err := t.get(ctx, "", query, &answer, "model-versions", "search"); err != nil {
+	if err := t.get(ctx, workspace, query, &answer, "model-versions", "search"); err != nil {
 		return nil, "", err
 	}
 	for _, v := range answer.Versions {
@@ -96,7 +101,7 @@ func (t *Tracking) page(ctx context.Context, token string, size int) (versions [
 			continue
 		}
 		versions = append(versions, Version{
-			Artifact: events.Artifact{Registry: events.MLflow, Name: v.Name, Version: v.Version, URI: v.Source},
+			Artifact: events.Artifact{Registry: events.MLflow, Name: v.Name, Version: v.Version, Workspace: workspace, URI: v.Source},
 			Aliases:  v.Aliases, Tags: tags,
 		})
 	}
