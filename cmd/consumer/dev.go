@@ -24,6 +24,14 @@ type devCmd struct {
 	GatewayPort int    `name:"gateway-port" help:"Port of the gateway, likewise."`
 }
 
+// Help is what "prestage dev --help" adds.
+func (devCmd) Help() string {
+	return `It brings its own settings and does not go by those of the environment, but for
+MLFLOW_TRACKING_URI and the other MLFLOW_... ones: with them, models:/ URIs and
+MLflow's webhooks are resolved as by "prestage run". The files have to be in the
+emulator's buckets all the same.`
+}
+
 // Validate says which port is none.
 func (d devCmd) Validate() error {
 	for _, p := range []struct {
@@ -35,6 +43,7 @@ func (d devCmd) Validate() error {
 		{"--primary-port", d.PrimaryPort},
 		{"--sim-port", d.SimPort},
 		{"--admin-port", d.AdminPort},
+		{"--gateway-port", d.GatewayPort},
 	} {
 		if p.port < 0 || p.port > 65535 {
 			return fmt.Errorf("%s=%d: want 0 to 65535", p.flag, p.port)
@@ -50,10 +59,16 @@ func (d devCmd) Run(ctx context.Context, w world) error {
 		level = slog.LevelInfo
 	}
 	log := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level}))
+	var mlflow []string
+	for _, line := range w.environ {
+		if strings.HasPrefix(line, "MLFLOW_") {
+			mlflow = append(mlflow, line)
+		}
+	}
 	return dev.Run(ctx, dev.Options{
 		Data: d.Data, Exit: d.Exit, NATSPort: d.NATSPort, LOTAPort: d.LOTAPort,
 		PrimaryPort: d.PrimaryPort, SimPort: d.SimPort, AdminPort: d.AdminPort, GatewayPort: d.GatewayPort,
-		Rules: d.Rules, Command: invocation(),
+		Rules: d.Rules, MLflow: mlflow, Command: invocation(),
 	}, w.stdout, isTerminal(w.stdout), log)
 }
 

@@ -31,8 +31,9 @@ type Options struct {
 	SimPort     int // the emulator's admin listener
 	AdminPort   int // the daemon's admin listener
 	GatewayPort int
-	Rules       string // rules file, "": none
-	Command     string // how this program was called, for the lines to paste
+	Rules       string   // rules file, "": none
+	MLflow      []string // settings of a tracking server, "NAME=value"
+	Command     string   // how this program was called, for the lines to paste
 }
 
 // The emulator's identity. These are no secrets: nothing beyond loopback takes
@@ -160,10 +161,10 @@ func (s *system) startSim(ctx context.Context, o Options, log *slog.Logger) (sto
 }
 
 // newDaemon configures the daemon as a user would, by environment, but not by
-// the user's own.
+// the user's own, but for an MLflow tracking server's.
 func (s *system) newDaemon(ctx context.Context, o Options, log *slog.Logger) (*app.App, error) {
 	var err error
-	s.cfg, err = app.ParseConfig([]string{
+	s.cfg, err = app.ParseConfig(append([]string{
 		"NATS_URL=" + s.natsURL,
 		"LOTA_ENDPOINT=http://" + lotaHost,
 		"LOTA_DIAL=" + s.lota.Server.LOTAAddr(),
@@ -171,7 +172,7 @@ func (s *system) newDaemon(ctx context.Context, o Options, log *slog.Logger) (*a
 		"PRESTAGE_GATEWAY_ADDR=" + loopback(o.GatewayPort),
 		"PRESTAGE_GATEWAY_INSECURE=true", // on loopback only
 		"PRESTAGE_RULES=" + o.Rules,
-	})
+	}, o.MLflow...))
 	if err != nil {
 		return nil, fmt.Errorf("configuration of dev: %w", err)
 	}

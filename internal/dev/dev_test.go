@@ -2,10 +2,16 @@ package dev
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +37,80 @@ func TestRun(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "not filled") {
 		t.Errorf("something is not filled:\n%s", &out)
+	}
+}
+
+// lines is what dev prints, while it prints.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// With a tracking server's settings, what that server names is found and warmed.
+func TestRunWithMLflow(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer a-token" || r.URL.RequestURI() != "/api/2.0/mlflow/model-versions/get-download-uri?name=llama&version=1" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		_, _ = io.WriteString(w, `{"artifact_uri": "s3://`+modelBucket+`/`+strings.TrimSuffix(modelPrefix, "/")+`"}`)
+	}))
+	defer server.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var out lines
+	ended := make(chan error, 1)
+	options := Options{MLflow: []string{"MLFLOW_TRACKING_URI=" + server.URL, "MLFLOW_TRACKING_TOKEN=a-token"}}
+	go func() { ended <- Run(ctx, options, &out, false, slog.New(slog.DiscardHandler)) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	}()
+	events := regexp.MustCompile(`http://[0-9.:]+/v1/events`)
+	ask := func(method, url, body string) (status int, answer string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Close = true
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	var at, answer string
+	for deadline := time.Now().Add(2 * time.Minute); !strings.Contains(answer, `"outcome":"warm"`); time.Sleep(20 * time.Millisecond) {
+		switch {
+		case time.Now().After(deadline):
+			t.Fatalf("waited too long; the last answer is %s, and it said:\n%s", answer, &out)
+		case at != "":
+			_, answer = ask(http.MethodGet, at, "")
+		case events.MatchString(out.String()):
+			path := events.FindString(out.String())
+			status, answer := ask(http.MethodPost, path, `{"specversion":"1.0","type":"ai.model.published.v1","source":"/test","id":"llama-1","data":{"uri":"models:/llama/1"}}`)
+			if status != http.StatusAccepted {
+				t.Fatalf("status %d: %s", status, answer)
+			}
+			at = path + "?id=llama-1"
+		}
 	}
 }
 
