@@ -2,6 +2,9 @@ package integration_test
 
 import (
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -126,6 +129,32 @@ func TestWiringNotifications(t *testing.T) {
 	s.put("run 7/step-100/model.safetensors")
 	s.must(t, nil, example(t, "docs/wiring/minio-ceph-aws.md#minio-ceph-and-others-by-http"), "sh", "-eu")
 	s.lota.mustHaveAsked(t, once("run 7/step-100/model.safetensors"))
+}
+
+// TestWiringNotificationsByCLI has the AWS CLI check each command against its own
+// model of the service, and send none.
+func TestWiringNotificationsByCLI(t *testing.T) {
+	t.Parallel()
+	aws, err := exec.LookPath("aws")
+	if err != nil {
+		t.Skip("no aws")
+	}
+	s := newStage(t)
+	s.file(t, "bin/aws", "#!/bin/sh\necho \"$*\" >> commands\nexec "+aws+" \"$@\" --generate-cli-skeleton output\n")
+	setup := []string{"HOME=" + s.dir, "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=y", "AWS_PAGER="}
+	for page, want := range map[string]string{
+		"docs/wiring/minio-ceph-aws.md#minio-ceph-and-others-by-http/2": "/hooks/s3\",\"persistent\":\"true\"}",
+		"docs/wiring/minio-ceph-aws.md#aws":                             "https://prestage:" + gatewayToken + "@prestage.example.com/hooks/s3",
+	} {
+		s.must(t, setup, example(t, page), "sh", "-eu")
+		commands, err := os.ReadFile(filepath.Join(s.dir, "commands"))
+		if err != nil || !strings.Contains(string(commands), want) {
+			t.Errorf("%s: %v, it called aws with %s", page, err, commands)
+		}
+	}
+	if d := s.try(t, setup, "", "aws", "sns", "create-topic", "--names", "x"); d.code == 0 {
+		t.Errorf("it takes anything: %+v", d)
+	}
 }
 
 // TestWiringKServe runs the init container's command before and after the model
