@@ -57,7 +57,7 @@ type Config struct {
 	GatewayHuggingFaceSecretsFile string   `env:"PRESTAGE_GATEWAY_HUGGINGFACE_SECRETS_FILE" doc:"file with more of them"`
 	GatewayHarborSecrets          []Secret `env:"PRESTAGE_GATEWAY_HARBOR_SECRETS" doc:"secrets of Harbor's webhooks, each the whole value of its Auth Header"`
 	GatewayHarborSecretsFile      string   `env:"PRESTAGE_GATEWAY_HARBOR_SECRETS_FILE" doc:"file with more of them"`
-	GatewayInsecure               bool     `env:"PRESTAGE_GATEWAY_INSECURE" envDefault:"false" doc:"opens the gateway's routes that have no secret; otherwise they answer 401"`
+	GatewayInsecure               bool     `env:"PRESTAGE_GATEWAY_INSECURE" envDefault:"false" doc:"opens the gateway's routes that are given no secret and no file; otherwise they answer 401"`
 
 	MLflowTrackingURI       string `env:"MLFLOW_TRACKING_URI" doc:"the MLflow tracking server that is asked where in S3 the files of a model version are; it alone is called, without a proxy"`
 	MLflowTrackingToken     Secret `env:"MLFLOW_TRACKING_TOKEN" doc:"bearer token for it"`

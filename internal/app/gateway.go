@@ -45,8 +45,11 @@ func NewGateway(ctx context.Context, cfg Config, log *slog.Logger) (*Gateway, er
 		if err != nil {
 			return nil, &SettingError{s.name + "_FILE", s.file, "want the path of a readable file of at most 64 KiB"}
 		}
-		if len(k.Secrets(ctx)) == 0 {
+		switch {
+		case !k.Given():
 			without = append(without, s.routes...)
+		case len(k.Secrets(ctx)) == 0:
+			log.LogAttrs(ctx, slog.LevelWarn, "file of secrets is empty, its routes are closed", slog.String("file", s.file), slog.Any("routes", s.routes))
 		}
 		for _, r := range s.routes {
 			g.keys[r] = k

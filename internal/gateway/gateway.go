@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ type Config struct {
 	Stream   string // the one that the subjects below have to belong to
 	Subjects Subjects
 	Keys     map[events.Route]*Keyring
-	Insecure bool        // opens routes whose Keyring is empty
+	Insecure bool        // opens routes that were given no secret
 	TLS      *tls.Config // of NewTLS; nil: plain HTTP
 	// WholeBucket has events stored that name a whole bucket: rules decide.
 	WholeBucket bool
@@ -78,7 +79,7 @@ func New(cfg Config) *Gateway {
 		{name: events.RouteHarbor, path: "/hooks/harbor", guard: authorization},
 		{name: events.RouteDistribution, path: "/hooks/distribution", guard: bearer},
 	} {
-		r.keys, r.large, r.store = cfg.Keys[r.name], make(slots, maxInHand), make(slots, maxInHand)
+		r.keys, r.large, r.store = cfg.Keys[r.name], make(slots, maxLarge), make(slots, maxInHand)
 		g.mux.HandleFunc(r.path, func(w http.ResponseWriter, req *http.Request) { g.serve(w, req, r) })
 	}
 	return g
@@ -126,6 +127,22 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, r route) {
 	}
 }
 
+// seldom is a log for what the server has to say by itself: of TLS handshakes that
+// fail, mostly, which is whatever a port scanner sends.
+type seldom struct {
+	slog.Handler
+
+	limiter *rate.Limiter
+}
+
+// Handle leaves out what is too much.
+func (s seldom) Handle(ctx context.Context, r slog.Record) error {
+	if !s.limiter.Allow() {
+		return nil
+	}
+	return s.Handler.Handle(ctx, r)
+}
+
 // NewServer returns a server for g that waits for nobody who is slow. It speaks
 // HTTP/1.1 alone, with TLS too: who sends a hook has one request at a time, and
 // the limits have one meaning.
@@ -141,6 +158,6 @@ func NewServer(g *Gateway) *http.Server {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(g.cfg.Log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(seldom{g.cfg.Log.Handler(), g.refused}, slog.LevelWarn),
 	}
 }

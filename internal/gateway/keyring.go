@@ -41,6 +41,9 @@ func nonEmpty(list []string) []string {
 	return out
 }
 
+// Given says that there are secrets, or a file that is to have some.
+func (k *Keyring) Given() bool { return k != nil && (len(k.fixed) > 0 || k.file != nil) }
+
 // Secrets are those that count now.
 func (k *Keyring) Secrets(ctx context.Context) []string {
 	switch {

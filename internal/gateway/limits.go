@@ -9,15 +9,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxInHand bounds the requests of one route whose large body is read, those whose
-// event is being stored, and those that ask for a receipt. It bounds memory, and a
-// route whose senders are slow leaves the others alone.
+// maxInHand bounds the requests of one route whose event is being stored, and those
+// that ask for a receipt. It bounds memory, and a route whose senders are slow
+// leaves the others alone.
 const maxInHand = 32
 
 // smallBody is a body that needs no turn to be read, in bytes: it is no larger than
 // the header that was read without one. So whoever sends slowly, for which a signed
 // route asks for no secret, is in nobody's way but that of larger bodies.
 const smallBody = 16 << 10
+
+// maxLarge bounds the requests of one route whose body is larger: JSON of a mebibyte
+// can come to thirty when it is decoded.
+const maxLarge = 4
 
 // slotWait is how long a request waits for its turn.
 const slotWait = 5 * time.Second

@@ -27,7 +27,9 @@ const (
 
 	publishTimeout = 5 * time.Second
 	retryAfter     = 2 * time.Second
-	batchAtOnce    = 16 // messages of a batch that are stored at a time
+	// batchAtOnce is how many messages of a batch are stored at a time: enough that
+	// maxBatch are within publishTimeout where each takes half a second.
+	batchAtOnce = 128
 )
 
 // take stores what a POST brings. It answers unless it returns a problem.
@@ -87,10 +89,10 @@ func busy() *problem {
 func (g *Gateway) admit(ctx context.Context, r route, h http.Header, body []byte) *problem {
 	secrets := r.keys.Secrets(ctx)
 	if len(secrets) == 0 {
-		if g.cfg.Insecure {
+		if g.cfg.Insecure && !r.keys.Given() { // one that was withdrawn opens nothing
 			return nil
 		}
-		return &problem{Status: http.StatusUnauthorized, Detail: r.path + " has no secret and is closed; PRESTAGE_GATEWAY_INSECURE=true would open it"}
+		return &problem{Status: http.StatusUnauthorized, Detail: r.path + " has no secret and is closed; PRESTAGE_GATEWAY_INSECURE=true opens routes that are given none"}
 	}
 	if err := r.guard.check(secrets, proof{header: h, body: body, now: time.Now()}); err != nil {
 		return &problem{Status: http.StatusUnauthorized, Detail: err.Error()}

@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/events"
@@ -230,6 +235,38 @@ func TestClosedRoutes(t *testing.T) {
 	}
 }
 
+// TestWithdrawnSecrets: a file that has lost its secrets closes its routes, also
+// where those without any are open.
+func TestWithdrawnSecrets(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "tokens")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(token)
+	k, err := NewKeyring(nil, file, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := setup(t, func(c *Config) {
+		c.Keys, c.Insecure = map[events.Route]*Keyring{events.RouteEvents: k}, true
+	})
+	b.post(t, "/v1/events", structured, bearerHeader).sent(t)
+	b.post(t, "/v1/events", structured).problem(t, 401)
+	write("")
+	for deadline := time.Now().Add(time.Minute); len(k.Secrets(t.Context())) > 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the file is not read again")
+		}
+	}
+	b.post(t, "/v1/events", structured, bearerHeader).problem(t, 401)
+	b.post(t, "/v1/events", structured).problem(t, 401)
+	b.post(t, "/hooks/harbor", harborBody).sent(t)
+}
+
 // TestDuplicates: what a sender sends twice is stored once.
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
@@ -285,6 +322,29 @@ func TestIdentitiesOfRoutes(t *testing.T) {
 	}
 	if s := b.post(t, "/hooks/harbor", pushed, "Authorization: "+secret).sent(t); !s.Duplicate {
 		t.Error("the hook's own repetition is stored again")
+	}
+}
+
+// farAway is a stream whose every acknowledgement takes a while.
+type farAway struct{ jetstream.JetStream }
+
+func (f farAway) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	time.Sleep(100 * time.Millisecond)
+	return f.JetStream.PublishMsg(ctx, m, opts...)
+}
+
+// TestBatchToAStreamFarAway: a whole batch is stored within the time that one
+// request has, or whoever sends it again would never come to an end.
+func TestBatchToAStreamFarAway(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *Config) { c.JS = farAway{c.JS} })
+	items := make([]string, maxBatch)
+	for i := range items {
+		items[i] = strings.Replace(structured, "step-100", fmt.Sprint("step-", i), 1)
+	}
+	a := b.post(t, "/v1/events", "["+strings.Join(items, ",")+"]", bearerHeader, "Content-Type: application/cloudevents-batch+json")
+	if a.status != 202 || b.stored(t) != maxBatch {
+		t.Errorf("status %d, %d stored: %.300s", a.status, b.stored(t), a.body)
 	}
 }
 

@@ -3,7 +3,9 @@ package gateway
 import (
 	"bytes"
 	"crypto/tls"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +77,43 @@ func TestTLSIsReadAgain(t *testing.T) {
 		time.Sleep(lookEvery)
 		want("without a key", now)
 	})
+}
+
+// TestHandshakesThatFail: whoever knows no TLS must not fill the log.
+func TestHandshakesThatFail(t *testing.T) {
+	t.Parallel()
+	cert, key := natstest.NewAuthority(t).Issue(t)
+	said := &record{}
+	log := slog.New(slog.NewTextHandler(said, nil))
+	c, err := NewTLS(cert, key, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := NewServer(New(Config{Log: log, TLS: c}))
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.ServeTLS(l, "", "")
+	}()
+	const tries = 300
+	for range tries {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn) // until it has been told off
+		_ = conn.Close()
+	}
+	_ = server.Close()
+	<-served
+	if n := strings.Count(said.String(), "level=WARN"); n == 0 || n > tries/2 {
+		t.Errorf("%d lines for %d handshakes", n, tries)
+	}
 }
 
 func TestTLSRefuses(t *testing.T) {
