@@ -55,10 +55,7 @@ func (c reconcileCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	defer closeIt()
-	err = list.each(func(req prestage.Request) (bool, error) {
-		req.Subject = subject
-		return pass.Target(ctx, req)
-	}, pass.Fail)
+	err = list.each(func(req prestage.Request) (bool, error) { return pass.Target(ctx, req) }, pass.Fail)
 	if err == nil && !pass.Report().Stopped && c.MLflow != noRegistry {
 		err = c.registry(ctx, pass, engine)
 	}
@@ -183,7 +180,7 @@ func (c reconcileCmd) pass(ctx context.Context, w world, cfg app.Config, subject
 		Plans:   engine.Planner,
 		Records: dedupe.NewKV(js, buckets[0], cfg.Cluster, dedupe.KVOptions{Logger: w.quietLogger()}),
 		Stream:  &reconcile.JetStream{JS: js, Events: events, Receipts: buckets[1], Cluster: cfg.Cluster, Subject: subject},
-		Type:    kind, TTL: cfg.DedupeTTL, OlderThan: c.OlderThan, MaxEvents: c.MaxEvents, DryRun: c.DryRun,
+		Subject: subject, Type: kind, TTL: cfg.DedupeTTL, OlderThan: c.OlderThan, MaxEvents: c.MaxEvents, DryRun: c.DryRun,
 		Tell: func(f reconcile.Finding) error { return c.tell(w.stdout, f) },
 	}), engine, func() { engine.Close(); closeNATS() }, nil
 }

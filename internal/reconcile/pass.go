@@ -43,6 +43,7 @@ type Config struct {
 	Plans   Plans
 	Records Records
 	Stream  Stream
+	Subject string        // of the events, by which rules judge
 	Type    string        // of the events, publish.CheckpointWritten or publish.ModelPublished
 	TTL     time.Duration // how long a record counts
 	// OlderThan: records that are older do not count, here and for those who get
@@ -88,6 +89,7 @@ var errEnough = errors.New("enough events")
 // MaxEvents are published.
 func (p *Pass) Target(ctx context.Context, req prestage.Request) (more bool, err error) {
 	p.report.Targets++
+	req.Subject = p.Subject
 	var own error // of this pass, rather than of the walk
 	var newest time.Time
 	sum, err := p.Plans.Walk(ctx, req, func(i prestage.Item) error {

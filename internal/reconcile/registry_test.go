@@ -31,11 +31,12 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	a := events.Artifact{Registry: events.MLflow, Name: "llama", Version: "3"}
 	f := newFakes(item("a"), item("b"))
-	p, told := f.pass(func(c *Config) { c.Type = publish.ModelPublished })
+	p, told := f.pass(func(c *Config) { c.Type, c.Subject = publish.ModelPublished, "events.model.published.reconcile" })
 	if more, err := p.Version(t.Context(), places{prefix: object.Ref{Bucket: "ckpt", Key: "llama/3/"}}, a); err != nil || !more {
 		t.Fatal(more, err)
 	}
-	if len(f.sent) != 2 || len(*told) != 2 || f.asked.Prefix.Key != "llama/3/" || !f.asked.Complete {
+	if len(f.sent) != 2 || len(*told) != 2 || f.asked.Prefix.Key != "llama/3/" || !f.asked.Complete ||
+		f.asked.Subject != "events.model.published.reconcile" {
 		t.Fatalf("sent %+v, told %+v, asked for %+v", f.sent, *told, f.asked)
 	}
 	for _, e := range f.sent {
