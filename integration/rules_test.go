@@ -70,6 +70,12 @@ rules:
 		want[key] = 2 // both clusters
 	}
 	w.lota.mustHaveAsked(t, want)
+	for rules, code := range map[string]int{path: 0, "": 2} {
+		publish := launch(t, raceBuild, w.environ(t, "PRESTAGE_CLUSTER=us-east", "PRESTAGE_RULES="+rules), "publish", "s3://hot-bucket/", "--wait", "--timeout=2m")
+		if got := publish.wait(t); got != code {
+			t.Errorf("a whole bucket, published with the rules %q: exit code %d, %s", rules, got, publish.stderr.String())
+		}
+	}
 
 	write("rules: [{name: broken, lane: fast}]")
 	eventually(t, "the broken file is refused", func() error {

@@ -113,6 +113,7 @@ func (p publishCmd) event(c app.Config) (e publish.Event, subject string, err er
 			URI: p.URI, Manifest: p.Manifest, Run: p.Run_, Step: p.Step, Model: p.Model, Version: p.ModelVersion,
 			Format: p.Format, Complete: p.Complete, TotalObjects: p.TotalObjects, TotalBytes: p.TotalBytes,
 		},
+		WholeBucket: c.Rules != "",
 	}
 	bases := c.CheckpointSubjects
 	if kind == "model" {

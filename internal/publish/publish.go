@@ -1,7 +1,7 @@
 // Package publish sends native events into the stream, for the public package of
-// that name and for the program's own commands. An event is sent only when the stream's ack says that it is
-// stored; a core publish to a subject that no stream takes would look the same
-// and be lost.
+// that name and for the program's own commands. An event is sent only when the
+// stream's ack says that it is stored; a core publish to a subject that no stream
+// takes would look the same and be lost.
 package publish
 
 import (
@@ -32,6 +32,9 @@ type Event struct {
 	ID          string    `json:"id"`
 	Time        time.Time `json:"time"`
 	Data        Data      `json:"data"`
+
+	// WholeBucket has an event sent that names a whole bucket: rules decide.
+	WholeBucket bool `json:"-"`
 }
 
 // Data says what to warm: one of URI, Manifest, and Objects in Bucket.
@@ -101,7 +104,7 @@ func Message(e Event, subject string) (*nats.Msg, error) {
 	m.Header.Set("Content-Type", "application/cloudevents+json")
 	m.Header.Set(nats.MsgIdHdr, MessageID(e.Source, e.ID))
 	m.Data = body
-	if _, err := events.Decode(events.Message{Subject: subject, Time: time.Now(), Header: m.Header, Data: body}); err != nil {
+	if _, err := events.Decode(events.Message{Subject: subject, Time: time.Now(), Header: m.Header, Data: body, WholeBucket: e.WholeBucket}); err != nil {
 		return nil, err
 	}
 	return m, nil

@@ -91,6 +91,16 @@ func TestMessageRefuses(t *testing.T) {
 	}
 }
 
+// TestMessageOfAWholeBucket: where there are rules, the daemon's decide.
+func TestMessageOfAWholeBucket(t *testing.T) {
+	t.Parallel()
+	e := event()
+	e.Data.URI, e.WholeBucket = "s3://ckpt/", true
+	if m := message(t, e, base); strings.Contains(strings.ToLower(string(m.Data)), "whole") {
+		t.Errorf("it tells: %s", m.Data)
+	}
+}
+
 // newStream makes a stream named name that takes events.>.
 func newStream(t *testing.T, name string) (*natstest.Server, jetstream.JetStream) {
 	t.Helper()
