@@ -133,8 +133,8 @@ func TestParseRefuses(t *testing.T) {
 		rule + "match: {prefixes: [a]}":                                        `:3:22: rules[0].match.prefixes[0]: "a": want a prefix of keys that ends in "/", such as run-7/ or */checkpoints/`,
 		rule + `match: {prefixes: ["**/"]}`:                                    `:3:22: rules[0].match.prefixes[0]: "**/": want a prefix of keys that ends in "/", such as run-7/ or */checkpoints/`,
 		rule + "match: {subjects: [a.>.b]}":                                    `:3:22: rules[0].match.subjects[0]: "a.>.b": want a NATS subject, such as events.model.published; * is one token, > all that follow`,
-		rule + `include: ["["]`:                                                `:3:13: rules[0].include[0]: "[": want a glob, such as *.safetensors or **/optim/**, with at most 4 {a,b}`,
-		rule + `exclude: ["{a,b}{a,b}{a,b}{a,b}{a,b}"]`:                        `:3:13: rules[0].exclude[0]: "{a,b}{a,b}{a,b}{a,b}{a,b}": want a glob, such as *.safetensors or **/optim/**, with at most 4 {a,b}`,
+		rule + `include: ["["]`:                                                `:3:13: rules[0].include[0]: "[": want a glob, such as *.safetensors or **/optim/**, that stands for at most 64 without {a,b}`,
+		rule + `exclude: ["{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}"]`:              `:3:13: rules[0].exclude[0]: "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}": want a glob, such as *.safetensors or **/optim/**, that stands for at most 64 without {a,b}`,
 		"rules: &r []\nmlflow: *r":                                             `:2:9: mlflow: an alias: write the value out`,
 		"a: &a b\nrules: [{<<: *a}]":                                           `:1:1: "a": no such key, want rules, sources or mlflow`,
 		"rules: [{<<: {name: a}}]":                                             `:1:10: rules[0]: "<<": no such key, want name, match, format, include, exclude, min_bytes, max_bytes, policy, keep, lane, clusters or whole_bucket`,
@@ -184,6 +184,23 @@ func TestParseIsBounded(t *testing.T) {
 		_, err := Parse([]byte(file), anyBucket)
 		if err == nil || len(err.Error()) > 400 || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAlternatives: what a glob's braces come to is bounded, however they stand.
+func TestAlternatives(t *testing.T) {
+	t.Parallel()
+	for glob, want := range map[string]int{
+		"*.pt": 1, "*.{pt,bin}": 2, "{a,b}{c,d,e}": 6, "{a,{b,c}}": 4, "a,b": 1, "a}": 1, "{a": 1,
+		"{" + strings.Repeat("a,", 63) + "a}": 64, "{" + strings.Repeat("a,", 64) + "a}": 65,
+		strings.Repeat("{"+strings.Repeat("a,", 50)+"a}", 4): 51 * 51,
+	} {
+		if got := alternatives(glob); got != want {
+			t.Errorf("%.40s: %d, want %d", glob, got, want)
+		}
+		if refused := checkKeyGlob(glob) != ""; refused != (want > 64 || glob == "{a" || glob == "a}") {
+			t.Errorf("%.40s: refused: %v", glob, refused)
 		}
 	}
 }

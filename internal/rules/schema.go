@@ -14,8 +14,8 @@ import (
 const (
 	maxText  = 512
 	maxBytes = 1 << 50
-	// maxAlternatives of a glob: each doubles what matching may cost.
-	maxAlternatives = 4
+	// maxAlternatives of a glob, {a,b}{c,d} has four: matching may try each.
+	maxAlternatives = 64
 )
 
 // file is the shape of all of it.
@@ -130,8 +130,29 @@ func checkPrefix(s string) string {
 }
 
 func checkKeyGlob(s string) string {
-	return unless(s != "" && len(s) <= maxText && doublestar.ValidatePattern(s) && strings.Count(s, "{") <= maxAlternatives,
-		"want a glob, such as *.safetensors or **/optim/**, with at most 4 {a,b}")
+	return unless(s != "" && len(s) <= maxText && doublestar.ValidatePattern(s) && alternatives(s) <= maxAlternatives,
+		"want a glob, such as *.safetensors or **/optim/**, that stands for at most 64 without {a,b}")
+}
+
+// alternatives is how many globs without braces a glob stands for, or more: it
+// multiplies what stands in braces in braces, and ends above maxAlternatives.
+func alternatives(glob string) int {
+	all, open := 1, []int{}
+	for _, c := range glob {
+		last := len(open) - 1
+		switch {
+		case c == '{':
+			open = append(open, 1)
+		case c == ',' && last >= 0:
+			open[last]++
+		case c == '}' && last >= 0:
+			if all *= open[last]; all > maxAlternatives {
+				return all
+			}
+			open = open[:last]
+		}
+	}
+	return all
 }
 
 // checkGlob is for what has no "/".
