@@ -128,4 +128,34 @@ var gatewayMutants = []mutant{
 		"internal/reconcile/pass.go", "		if !p.DryRun {", "		if true {",
 		"internal/reconcile", "TestMaxEvents",
 	},
+	{
+		"a hook's sender passes for no other", "its events have the identities of all",
+		"internal/gateway/letter.go", `return "#" + string(route) + "#" + id`, "return id",
+		"internal/gateway", "TestIdentitiesOfRoutes",
+	},
+	{
+		"a secret that was withdrawn opens nothing", "a file that was emptied does",
+		"internal/gateway/take.go", "g.cfg.Insecure && !r.keys.Given()", "g.cfg.Insecure",
+		"internal/gateway", "TestWithdrawnSecrets",
+	},
+	{
+		"a secret that was withdrawn opens nothing", "one is withdrawn while its file is being written",
+		"internal/gateway/live.go", "		time.Sleep(settle)\n		now, err = l.contents()\n", "",
+		"internal/gateway", "TestKeyring",
+	},
+	{
+		"a sender that is slow or has gone mad holds up no other", "every body needs a turn to be read",
+		"internal/gateway/take.go", "	if req.ContentLength < 0 || req.ContentLength > smallBody {", "	if true {",
+		"internal/gateway", "TestSlowBodies",
+	},
+	{
+		"each event ends, whatever it holds", "a name that no header can have is asked about for ever",
+		"internal/resolve/tracking.go", `	if workspace != "" && !isID(workspace) {`, "	if false {",
+		"internal/resolve", "TestQuestion",
+	},
+	{
+		"all that an event names is warmed", "of several images the first is",
+		"internal/resolve/resolver.go", "	for _, a := range others {", "	for _, a := range others[:0] {",
+		"internal/resolve", "TestSeveral",
+	},
 }
