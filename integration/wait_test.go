@@ -26,7 +26,7 @@ func TestWait(t *testing.T) {
 			t.Errorf("exit code %d, want %d and %q: %q, %q", got, code, text, p.stdout.String(), p.stderr.String())
 		}
 	}
-	early := []*program{wait("step-1"), wait(uri("last.ckpt")), wait(uri("run-7/")), wait("dead")}
+	early := []*program{wait("step-1"), wait(uri("last.ckpt")), wait(uri("run-7/")), wait("dead"), wait(uri("run-8/"))}
 	w.checkpoint(t, "step-1", map[string]any{"uri": uri("run-7/"), "complete": true})
 	w.object(t, "last", "last.ckpt")
 	w.checkpoint(t, "dead", map[string]any{"uri": "s3://elsewhere/x"})
@@ -45,7 +45,10 @@ func TestWait(t *testing.T) {
 	ends(again, 0, "warm (")
 	w.store.Delete(bucket, "last.ckpt")
 	ends(wait(uri("last.ckpt"), "--timeout=1s"), 3, "is deleted")
-	ends(wait(uri("nothing/")), 1, "wait for the event's id instead")
+	ends(wait(uri("run-8/"), "--timeout=1s"), 3, "nothing is below the prefix")
+	w.put("run-8/a")
+	w.object(t, "late", "run-8/a")
+	ends(early[4], 0, uri("run-8/")+": warm (")
 	if n := w.lota.Count(lotasim.Filter{Key: "run-7/index.json"}); n > 0 {
 		t.Errorf("%d requests for an object that is too small", n)
 	}

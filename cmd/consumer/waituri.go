@@ -30,8 +30,26 @@ func (x *waiter) uri(ctx context.Context, target string, ref object.Ref) waited 
 	return out
 }
 
-// prefix lists what there is, and waits for each that LOTA keeps.
+// prefix waits until there is something below ref, as for an object that is not
+// there yet, and then for all of it. Only that is asked again and again: an event
+// may name its objects in any way, so no key of the ledger would tell.
 func (x *waiter) prefix(ctx context.Context, ref object.Ref, out *waited, state *string) error {
+	rarer := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
+	return backoff.Retry(func() error {
+		err := x.listed(ctx, ref, out, state)
+		if err == nil {
+			return nil
+		}
+		if passes(err) || outcome.As(err).Reason == outcome.NotFound {
+			*state = err.Error()
+			return err
+		}
+		return backoff.Permanent(err)
+	}, backoff.WithContext(rarer, ctx))
+}
+
+// listed lists what there is, and waits for each that LOTA keeps.
+func (x *waiter) listed(ctx context.Context, ref object.Ref, out *waited, state *string) error {
 	large := 0
 	sum, err := x.engine.Planner.Walk(ctx, prestage.Request{Prefix: ref, Complete: true, NoIndex: true, Seen: time.Now()}, func(i prestage.Item) error {
 		if i.Skip != "" {
@@ -43,8 +61,6 @@ func (x *waiter) prefix(ctx context.Context, ref object.Ref, out *waited, state 
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, outcome.Failed):
-		return fmt.Errorf("%w; wait for the event's id instead, which need not have come yet", err)
 	case err != nil:
 		return err
 	case len(sum.Problems) > 0:
@@ -108,10 +124,15 @@ func (x *waiter) head(ctx context.Context, ref object.Ref) (prestage.Answer, err
 	err := backoff.Retry(func() error {
 		var err error
 		answer, err = x.engine.Head(ctx, ref)
-		if err != nil && !errors.Is(err, outcome.Transient) && !errors.Is(err, outcome.Throttled) && !errors.Is(err, outcome.Unreachable) {
-			return backoff.Permanent(err)
+		if passes(err) {
+			return err
 		}
-		return err
+		return backoff.Permanent(err)
 	}, backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0)), ctx))
 	return answer, err
+}
+
+// passes says that err may be over when the same is asked again.
+func passes(err error) bool {
+	return errors.Is(err, outcome.Transient) || errors.Is(err, outcome.Throttled) || errors.Is(err, outcome.Unreachable)
 }
