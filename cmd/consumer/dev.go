@@ -68,7 +68,7 @@ func (d devCmd) Run(ctx context.Context, w world) error {
 	return dev.Run(ctx, dev.Options{
 		Data: d.Data, Exit: d.Exit, NATSPort: d.NATSPort, LOTAPort: d.LOTAPort,
 		PrimaryPort: d.PrimaryPort, SimPort: d.SimPort, AdminPort: d.AdminPort, GatewayPort: d.GatewayPort,
-		Rules: d.Rules, MLflow: mlflow, Command: invocation(),
+		Rules: d.Rules, MLflow: mlflow, Command: invocation(), Build: build(),
 	}, w.stdout, isTerminal(w.stdout), log)
 }
 

@@ -85,7 +85,11 @@ func run(args []string, w world) int {
 	ctx, stop := untilSignal(w.stderr, os.Exit)
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return w.exit(parsed.Run(w))
+	err = parsed.Run(w)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	return w.exit(err)
 }
 
 // exit prints err as one line and returns the program's exit code.

@@ -86,8 +86,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"publish", "s3://ckpt/a", "s3://ckpt/b"}, nil, "s3://ckpt/b"},
 		{[]string{"publish"}, nil, "name a URI or a --manifest"},
 		{[]string{"publish", "s3://ckpt/a", "--manifest", "s3://ckpt/m"}, nil, "name a URI or a --manifest"},
-		{[]string{"publish", "/tmp/a"}, nil, "malformed"},
+		{[]string{"publish", "/tmp/a"}, nil, "not an object URI"},
 		{[]string{"publish", "s3://id:hush@ckpt/a"}, nil, "credentials"},
+		{[]string{"publish", "s3://b/k"}, nil, "prestage: publish: data.uri: bucket name of 1 characters: 3 to 63 are legal\n"},
 		{[]string{"publish", "s3://ckpt/"}, nil, "bucket"},
 		{[]string{"publish", "s3://ckpt/a", "--subject", "a b"}, nil, "cannot be published to"},
 		{[]string{"publish", "s3://ckpt/a"}, []string{"PRESTAGE_CHECKPOINT_SUBJECTS=a.*"}, "--subject"},
@@ -113,6 +114,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"dev", "more"}, nil, "more"},
 		{[]string{"dev", "--nats-port", "70000"}, nil, "--nats-port"},
 		{[]string{"dev", "--sim-port", "-1"}, nil, "--sim-port"},
+		{[]string{"dev", "--gateway-port", "70000"}, nil, "dev: --gateway-port=70000"},
 		{[]string{"lotasim", "--nodes", "0"}, nil, "0 nodes"},
 		{[]string{"lotasim", "--drop", "2"}, nil, "drop"},
 		{[]string{"lotasim", "--get-during-fill", "x"}, nil, "--get-during-fill"},
@@ -339,10 +341,11 @@ func TestPublishWaits(t *testing.T) {
 	}{
 		{"warm", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Warm, Verdict: outcome.Accepted, Bytes: 9}, exitDone, "warm (accepted): ", ""},
 		{"skipped", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Skipped, Reason: outcome.TooSmall}, exitDone, "skipped: too_small\n", ""},
+		{"gone", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Skipped, Reason: outcome.Gone}, exitFailed, "", "skipped: gone, so that nothing was made warm"},
 		{"dead", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.DeadLettered, Reason: outcome.NotFound, Error: "no such key"}, exitFailed, "", "dead-lettered as not_found: no such key"},
 		{"pending", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending, Error: "no luck yet"}, exitTimeout, "", `not warm after 200ms; last error: "no luck yet"`},
 		{"busy", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending}, exitTimeout, "", `not warm after 200ms; it is being worked on`},
-		{"none", consumer.Receipt{}, exitTimeout, "", `stored none as EVENTS/6, not warm after 200ms; it has no receipt yet: does prestage run for the cluster "default"`},
+		{"none", consumer.Receipt{}, exitTimeout, "", `stored none as EVENTS/7, not warm after 200ms; it has no receipt yet: does prestage run for the cluster "default"`},
 	} {
 		if tt.receipt.Outcome != "" {
 			receipt(tt.name, uint64(i+1), tt.receipt) // it is there already, which a fast daemon does too

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/publish"
 )
 
@@ -52,7 +53,10 @@ func (p publishCmd) Run(ctx context.Context, w world) error {
 	}
 	m, err := publish.Message(e, subject)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		if refused, ok := errors.AsType[*outcome.Error](err); ok && refused.Reason == outcome.Malformed {
+			err = refused.Err // the hint tells of events, which are not written by hand here
+		}
+		return &exitError{exitUsage, fmt.Errorf("publish: %w", err)}
 	}
 	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -163,6 +167,10 @@ func (p publishCmd) await(ctx context.Context, w world, js jetstream.JetStream, 
 		r.Outcome, r.Verdict, r.Objects.Filled, r.Objects.AlreadyWarm, r.Objects.Skipped, r.Bytes, r.EventToWarmSeconds)
 	if r.Outcome == consumer.Skipped {
 		text = fmt.Sprintf("skipped: %s", r.Reason)
+		if !asGoodAsWarm(r.Reason) {
+			_ = p.print(w, r, "")
+			return errors.New(text + ", so that nothing was made warm")
+		}
 	}
 	return p.print(w, r, text)
 }

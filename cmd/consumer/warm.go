@@ -156,7 +156,7 @@ func (c warmCmd) print(w world, r receipt) error {
 		fmt.Fprintf(w.stdout, "  %s: %s\n", r.Reason, r.Error)
 	}
 	for _, f := range r.Failures {
-		if f.URI != "" {
+		if f.URI != "" && f.Error != r.Error {
 			fmt.Fprintf(w.stdout, "  %s: %s\n", f.URI, f.Error)
 		}
 	}

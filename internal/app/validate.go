@@ -143,10 +143,16 @@ func (c *Config) checkNames() error {
 			fmt.Sprintf("subjects must not overlap: %s and %s do", a, b),
 		}
 	}
-	if a, b, ok := overlap(append(model, checkpoint...)); ok {
+	if a, b, ok := overlap(checkpoint); ok {
 		return &SettingError{
 			"PRESTAGE_CHECKPOINT_SUBJECTS", strings.Join(c.CheckpointSubjects, ","),
-			fmt.Sprintf("subjects must not overlap, with those of the model lane neither, an event would be delivered twice: %s and %s do", a, b),
+			fmt.Sprintf("subjects must not overlap: %s and %s do", a, b),
+		}
+	}
+	if a, b, ok := overlap(append(model, checkpoint...)); ok {
+		return &SettingError{
+			"PRESTAGE_MODEL_SUBJECTS", strings.Join(c.ModelSubjects, ","),
+			fmt.Sprintf("must not overlap with PRESTAGE_CHECKPOINT_SUBJECTS, an event would be delivered twice: %s and %s do", a, b),
 		}
 	}
 	if _, err := prestage.ParseBuckets(c.Buckets); err != nil {

@@ -34,6 +34,7 @@ type Options struct {
 	Rules       string   // rules file, "": none
 	MLflow      []string // settings of a tracking server, "NAME=value"
 	Command     string   // how this program was called, for the lines to paste
+	Build       app.Build
 }
 
 // The emulator's identity. These are no secrets: nothing beyond loopback takes
@@ -179,6 +180,7 @@ func (s *system) newDaemon(ctx context.Context, o Options, log *slog.Logger) (*a
 	return app.New(ctx, s.cfg, app.Deps{
 		Log:      log,
 		Registry: prometheus.NewRegistry(),
+		Build:    o.Build,
 		AWS: aws.Config{
 			Region:      region,
 			Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),

@@ -31,11 +31,17 @@ nats --server {nats} sub 'prestage.>'
 
 # write a checkpoint and have it warmed
 export AWS_CONFIG_FILE={config} AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret}
+export NATS_URL={nats} LOTA_DIAL={lota} # for prestage itself; on a cluster LOTA_DIAL is not set
 head -c 50000000 /dev/urandom > /tmp/weights.bin
 HTTP_PROXY=http://{primary} aws --endpoint-url http://cwobject.com s3 cp /tmp/weights.bin s3://checkpoints/run-8/step-1/weights.bin
-NATS_URL={nats} {command} publish --run run-8 --step 1 --wait s3://checkpoints/run-8/step-1/weights.bin
+{command} publish --run run-8 --step 1 --wait s3://checkpoints/run-8/step-1/weights.bin
 # "accepted" comes before the fill's end, as on a cluster; the emulator knows when it is in the cache
 sleep 1; curl 'http://{sim}/truth?bucket=checkpoints&key=run-8/step-1/weights.bin'
+
+# what is known of it, in the same shell
+{command} status
+{command} plan s3://checkpoints/run-8/
+{command} wait s3://checkpoints/run-8/
 
 # the same event with the nats tool; --jetstream waits for the stream, without it a mistyped subject is lost without a word
 nats --server {nats} pub --jetstream events.checkpoint.written.run-8 '{"uri":"s3://checkpoints/run-8/step-1/","run":"run-8","step":1,"complete":true}'

@@ -42,9 +42,21 @@ type Letter struct {
 // Known says that there is anything to tell.
 func (e Event) Known() bool { return len(e.Receipts)+len(e.Tasks)+len(e.Messages) > 0 }
 
-// ReadEvent tells of the event with that id, of any source. One that no replica
-// has had yet, and has an id of its own, is not known.
+// ReadEvent tells of the event with that id, of any source, or of the one that
+// the stream has there when the id is like one that the stream gives (EVENTS/42).
+// By an id of its own it is not known before a replica has had it.
 func ReadEvent(ctx context.Context, s Source, id string) (Event, error) {
+	out, err := s.event(ctx, id)
+	if err != nil || len(out.Receipts)+len(out.Tasks) > 0 || len(out.Messages) == 0 || out.Messages[0].EventID == id {
+		return out, err
+	}
+	if own, err := s.event(ctx, out.Messages[0].EventID); err != nil || own.Known() {
+		return own, err
+	}
+	return out, nil
+}
+
+func (s Source) event(ctx context.Context, id string) (Event, error) {
 	out := Event{EventID: id, Tasks: []consumer.Task{}, Receipts: []consumer.Receipt{}, Letters: []Letter{}, Messages: []Message{}}
 	instances, err := s.instances(ctx)
 	if err != nil {

@@ -29,6 +29,7 @@ type Message struct {
 	Names     string    `json:"names"` // what it asks for, in short
 	Objects   []Object  `json:"objects"`
 	More      bool      `json:"more_objects"` // than are told
+	EventID   string    `json:"event_id"`     // as it is read
 	Problem   string    `json:"problem,omitempty"`
 }
 
@@ -90,7 +91,7 @@ func (s Source) message(ctx context.Context, stream string, seq uint64, r *consu
 	ev, err := events.Decode(events.Message{
 		Stream: stream, Seq: seq, Time: m.Time, Subject: m.Subject, Kind: events.KindCheckpoint, Header: m.Header, Data: m.Data,
 	})
-	out.Format = string(ev.Format)
+	out.Format, out.EventID = string(ev.Format), ev.ID
 	if err != nil {
 		out.Problem = err.Error()
 		return out, nil

@@ -142,7 +142,7 @@ func TestObjects(t *testing.T) {
 	e := a.read(t, "id")
 	want := []Message{{
 		Stream: "EVENTS", StreamSeq: m.Sequence, Subject: "events.checkpoint.written", Time: m.Time.UTC(), Bytes: len(m.Data),
-		Format: "cloudevents", Names: "s3://ckpt/run-7/", Problem: "its objects cannot be told from here: the listing broke",
+		Format: "cloudevents", EventID: "id", Names: "s3://ckpt/run-7/", Problem: "its objects cannot be told from here: the listing broke",
 		Objects: []Object{
 			{URI: "s3://ckpt/warm", Size: 10, State: Warm, Verdict: outcome.Accepted, FilledAt: now},
 			{URI: "s3://ckpt/named", Size: 9_000_000, State: Warm, Verdict: outcome.Accepted, FilledAt: now},
@@ -192,6 +192,15 @@ func TestStories(t *testing.T) {
 		if e := a.read(t, id); e.Known() {
 			t.Errorf("of %s is known: %+v", id, e)
 		}
+	}
+
+	// So is one that has an id of its own, with all that is known of that.
+	if e := a.read(t, fmt.Sprintf("EVENTS/%d", large.Sequence)); e.EventID != "large" || len(e.Receipts) != 1 || len(e.Messages) != 1 {
+		t.Errorf("an event by its place in the stream: %+v", e)
+	}
+	unread := a.event(t, "unread", `{"uri":"s3://ckpt/a"}`)
+	if e := a.read(t, fmt.Sprintf("EVENTS/%d", unread.Sequence)); len(e.Receipts) != 0 || len(e.Messages) != 1 {
+		t.Errorf("an event that nobody had yet, by its place in the stream: %+v", e)
 	}
 
 	other := a.event(t, "other", `{"uri":"s3://ckpt/a"}`)
