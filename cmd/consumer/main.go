@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+	"github.com/nats-io/nats.go"
 
 	"github.com/prestage/prestage/internal/app"
 )
@@ -96,6 +97,9 @@ func run(args []string, w world) int {
 func (w world) exit(err error) int {
 	if err == nil {
 		return exitDone
+	}
+	if errors.Is(err, nats.ErrNoResponders) {
+		err = fmt.Errorf("%w; is JetStream enabled there, and for this account? prestage doctor tells", err)
 	}
 	fmt.Fprintf(w.stderr, "prestage: %s\n", strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(err.Error()))
 	var coded *exitError

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go/logging"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
@@ -168,6 +169,7 @@ func TestExit(t *testing.T) {
 		{errors.New("x"), exitFailed},
 		{fmt.Errorf("wrapped: %w", &app.SettingError{Name: "X", Want: "y"}), exitUsage},
 		{fmt.Errorf("wrapped: %w", &exitError{exitTimeout, errors.New("late")}), exitTimeout},
+		{fmt.Errorf("stream EVENTS: %w", nats.ErrNoResponders), exitFailed},
 	} {
 		var errs bytes.Buffer
 		if got := (world{stderr: &errs}).exit(tt.err); got != tt.want {

@@ -145,7 +145,7 @@ func (a *App) Run(ctx context.Context) error {
 		case <-fetch.Done():
 			return nil
 		case err := <-closed:
-			return fmt.Errorf("nats connection closed for good: %w", err)
+			return fmt.Errorf("nats connection closed for good: %w", suspect(err))
 		}
 	})
 	group.Go(func() error {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -415,6 +416,9 @@ func TestDial(t *testing.T) {
 	c.NATSURL = []string{strings.Replace(srv.URL(), "nats://", "nats://u:hush@", 1)}
 	if _, err := Dial(c); err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "is NATS_URL right?") {
 		t.Errorf("without a server: %v", err)
+	}
+	if err := suspect(nats.ErrAuthorization); !errors.Is(err, nats.ErrAuthorization) || !strings.Contains(err.Error(), "NATS_CREDS") {
+		t.Errorf("refused: %v", err)
 	}
 }
 

@@ -139,7 +139,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		case <-until.Done():
 			return nil
 		case err := <-closed:
-			return fmt.Errorf("nats connection closed for good: %w", err)
+			return fmt.Errorf("nats connection closed for good: %w", suspect(err))
 		}
 	})
 	return group.Wait()
