@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -105,11 +106,31 @@ func (g *Gateway) Addr() string { return g.listener.listener.Addr().String() }
 // Run takes events until ctx ends; requests under way may finish. It returns nil
 // after a clean stop.
 func (g *Gateway) Run(ctx context.Context) error {
-	defer g.listener.close(ctx)
+	link := &gateway.Link{}
+	g.listener.server = gateway.NewServer(gateway.New(gateway.Config{
+		Link: link, Stream: g.cfg.Stream, Subjects: g.subjects,
+		Keys: g.keys, Insecure: g.cfg.GatewayInsecure, TLS: g.tls, WholeBucket: g.cfg.Rules != "",
+		Cluster: g.cfg.Cluster, Receipts: ReceiptsBucket, Log: g.log,
+	}))
+	group, until := errgroup.WithContext(ctx)
+	group.Go(g.listener.serve)
+	silent := make(chan struct{}) // no request is in hand any more
+	group.Go(func() error {
+		defer close(silent)
+		<-until.Done()
+		g.listener.close(ctx)
+		return nil
+	})
+	group.Go(func() error { return g.connect(until, link, silent) })
+	return group.Wait()
+}
+
+// connect keeps link connected until it ends and all is silent.
+func (g *Gateway) connect(until context.Context, link *gateway.Link, silent <-chan struct{}) error {
 	closed := make(chan error, 1)
 	// What cannot be sent at once is refused at once: a buffer would send it
 	// after its sender was told that it is lost.
-	nc, err := connectUntil(ctx, g.cfg, instanceName(g.cfg)+"-gateway", g.log, closed, nats.ReconnectBufSize(-1))
+	nc, err := connectUntil(until, g.cfg, instanceName(g.cfg)+"-gateway", g.log, closed, nats.ReconnectBufSize(-1), link.Watch)
 	if nc == nil {
 		return err
 	}
@@ -118,31 +139,19 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("jetstream: %w", err)
 	}
-	g.listener.server = gateway.NewServer(gateway.New(gateway.Config{
-		JS: js, Stream: g.cfg.Stream, Subjects: g.subjects,
-		Keys: g.keys, Insecure: g.cfg.GatewayInsecure, TLS: g.tls, WholeBucket: g.cfg.Rules != "",
-		Cluster: g.cfg.Cluster, Receipts: ReceiptsBucket, Log: g.log,
-	}))
-	group, until := errgroup.WithContext(ctx)
-	group.Go(g.listener.serve)
-	group.Go(func() error {
-		tellWhyNot(until, g.cfg, nc, g.log)
+	link.Use(js)
+	until, stop := context.WithCancel(until)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer stop()
+	others.Go(func() { tellWhyNot(until, g.cfg, nc, g.log) })
+	others.Go(func() { g.provision(until, js) })
+	select {
+	case <-silent:
 		return nil
-	})
-	group.Go(func() error {
-		g.provision(until, js)
-		return nil
-	})
-	group.Go(func() error {
-		defer g.listener.close(ctx)
-		select {
-		case <-until.Done():
-			return nil
-		case err := <-closed:
-			return fmt.Errorf("nats connection closed for good: %w", suspect(err))
-		}
-	})
-	return group.Wait()
+	case err := <-closed:
+		return fmt.Errorf("nats connection closed for good: %w", suspect(err))
+	}
 }
 
 // gatewayGrace is how long requests under way may take after a signal: longer

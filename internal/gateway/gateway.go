@@ -3,13 +3,11 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
 	"github.com/prestage/prestage/internal/events"
@@ -17,7 +15,7 @@ import (
 
 // Config is what a Gateway is made from.
 type Config struct {
-	JS       jetstream.JetStream
+	Link     *Link
 	Stream   string // the one that the subjects below have to belong to
 	Subjects Subjects
 	Keys     map[events.Route]*Keyring
@@ -90,10 +88,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, req *http.Request) { g.mux.Se
 
 // Ready says why no event can be taken, or nil.
 func (g *Gateway) Ready() error {
-	if !g.cfg.JS.Conn().IsConnected() {
-		return errors.New("nats is not reachable")
-	}
-	return nil
+	_, err := g.cfg.Link.stream()
+	return err
 }
 
 // serve answers a request for r.

@@ -36,6 +36,7 @@ const (
 type bundle struct {
 	nats *natstest.Server
 	js   jetstream.JetStream
+	link *Link
 	url  string
 	log  *record
 }
@@ -62,8 +63,8 @@ func (r *record) String() string {
 // like the token. change may be nil.
 func setup(t *testing.T, change func(*Config)) *bundle {
 	t.Helper()
-	b := &bundle{nats: natstest.Start(t), log: &record{}}
-	nc, err := nats.Connect(b.nats.URL(), nats.ReconnectBufSize(-1), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	b := &bundle{nats: natstest.Start(t), link: &Link{}, log: &record{}}
+	nc, err := nats.Connect(b.nats.URL(), nats.ReconnectBufSize(-1), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.Timeout(20*time.Second), b.link.Watch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,9 +72,15 @@ func setup(t *testing.T, change func(*Config)) *bundle {
 	if b.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
+	b.link.Use(b.js)
+	for deadline := time.Now().Add(time.Minute); !b.link.up.Load(); time.Sleep(time.Millisecond) { // which it is told by another goroutine
+		if time.Now().After(deadline) {
+			t.Fatal("not connected")
+		}
+	}
 	b.stream(t, "EVENTS", "events.>")
 	cfg := Config{
-		JS: b.js, Stream: "EVENTS", Cluster: "default", Receipts: "prestage_receipts",
+		Link: b.link, Stream: "EVENTS", Cluster: "default", Receipts: "prestage_receipts",
 		Subjects: Subjects{Model: "events.model.published", Checkpoint: "events.checkpoint.written", Object: "events.object.created"},
 		Keys:     keys(t),
 		Log:      slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -37,11 +37,16 @@ func TestBodiesAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			js, err := jetstream.New(natstest.StartWith(t, natstest.Options{MaxPayload: tt.accepts}).Conn(t))
+			nc := natstest.StartWith(t, natstest.Options{MaxPayload: tt.accepts}).Conn(t)
+			js, err := jetstream.New(nc)
 			if err != nil {
 				t.Fatal(err)
 			}
-			g := New(Config{JS: js, Stream: "EVENTS", Keys: keys(t), Log: slog.New(slog.DiscardHandler)})
+			link := &Link{}
+			link.Use(js)
+			link.up.Store(true)
+			link.most.Store(nc.MaxPayload())
+			g := New(Config{Link: link, Stream: "EVENTS", Keys: keys(t), Log: slog.New(slog.DiscardHandler)})
 			ask := func(path string, headers ...string) (status int, read int64) {
 				body := new(endless)
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, body)
@@ -89,7 +94,7 @@ func TestLateBody(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/events", io.MultiReader(strings.NewReader("{"), broken{}))
 	r.Header.Set("Authorization", "Bearer "+token)
 	w := httptest.NewRecorder()
-	New(Config{JS: b.js, Keys: keys(t), Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, r)
+	New(Config{Link: b.link, Keys: keys(t), Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, r)
 	if w.Code != http.StatusRequestTimeout {
 		t.Errorf("status %d", w.Code)
 	}

@@ -28,12 +28,13 @@ func (g *Gateway) tell(w http.ResponseWriter, req *http.Request, r route) *probl
 		return busy()
 	}
 	defer g.asking.leave()
-	if err := g.Ready(); err != nil {
+	js, err := g.cfg.Link.stream()
+	if err != nil {
 		return unavailable(err)
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), receiptTimeout)
 	defer cancel()
-	receipt, err := g.receipt(ctx, id)
+	receipt, err := g.receipt(ctx, js, id)
 	switch {
 	case errors.Is(err, jetstream.ErrBucketNotFound), err == nil && receipt.Outcome == "":
 		return &problem{Status: http.StatusNotFound, Detail: "the event has no receipt, or none yet", retry: time.Second}
@@ -44,8 +45,8 @@ func (g *Gateway) tell(w http.ResponseWriter, req *http.Request, r route) *probl
 	return nil
 }
 
-func (g *Gateway) receipt(ctx context.Context, id string) (consumer.Receipt, error) {
-	kv, err := g.cfg.JS.KeyValue(ctx, g.cfg.Receipts)
+func (g *Gateway) receipt(ctx context.Context, js jetstream.JetStream, id string) (consumer.Receipt, error) {
+	kv, err := js.KeyValue(ctx, g.cfg.Receipts)
 	if err != nil {
 		return consumer.Receipt{}, fmt.Errorf("bucket of receipts: %w", err)
 	}

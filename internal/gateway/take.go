@@ -106,7 +106,7 @@ func (g *Gateway) read(w http.ResponseWriter, req *http.Request) ([]byte, *probl
 		return nil, &problem{Status: http.StatusUnsupportedMediaType, Detail: "send the body without Content-Encoding"}
 	}
 	limit := int64(maxBody)
-	if most := g.cfg.JS.Conn().MaxPayload(); most > headerRoom { // 0 before the first connection
+	if most := g.cfg.Link.most.Load(); most > headerRoom { // 0 before the first connection
 		limit = min(limit, most-headerRoom)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
@@ -130,7 +130,8 @@ func tooLarge(limit int64) *problem {
 // store stores all of list, or says what is to be done about it. After a problem
 // some may be stored; their message ids keep them single when all are sent again.
 func (g *Gateway) store(ctx context.Context, list []letter) ([]publish.Sent, *problem) {
-	if err := g.Ready(); err != nil {
+	js, err := g.cfg.Link.stream()
+	if err != nil {
 		return nil, unavailable(err)
 	}
 	// Whoever hangs up does not stop what is half done.
@@ -141,7 +142,7 @@ func (g *Gateway) store(ctx context.Context, list []letter) ([]publish.Sent, *pr
 	group.SetLimit(batchAtOnce)
 	for i, l := range list {
 		group.Go(func() error {
-			ack, err := publish.Store(ctx, g.cfg.JS, g.cfg.Stream, l.msg)
+			ack, err := publish.Store(ctx, js, g.cfg.Stream, l.msg)
 			if err != nil {
 				return err
 			}
@@ -149,12 +150,12 @@ func (g *Gateway) store(ctx context.Context, list []letter) ([]publish.Sent, *pr
 			return nil
 		})
 	}
-	err := group.Wait()
+	err = group.Wait()
 	switch {
 	case err == nil:
 		return sent, nil
 	case errors.Is(err, nats.ErrMaxPayload):
-		return nil, tooLarge(g.cfg.JS.Conn().MaxPayload() - headerRoom)
+		return nil, tooLarge(g.cfg.Link.most.Load() - headerRoom)
 	case errors.Is(err, publish.ErrOtherStream):
 		return nil, &problem{Status: http.StatusInternalServerError, Detail: err.Error()}
 	case errors.Is(err, jetstream.ErrNoStreamResponse):

@@ -337,7 +337,8 @@ func (f farAway) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.
 // request has, or whoever sends it again would never come to an end.
 func TestBatchToAStreamFarAway(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *Config) { c.JS = farAway{c.JS} })
+	b := setup(t, nil)
+	b.link.Use(farAway{b.js})
 	items := make([]string, maxBatch)
 	for i := range items {
 		items[i] = strings.Replace(structured, "step-100", fmt.Sprint("step-", i), 1)
@@ -493,6 +494,49 @@ func TestOutage(t *testing.T) {
 		if m := b.message(t, seq); !strings.Contains(string(m.Data), `"id":"`+id+`"`) {
 			t.Errorf("event %s is not message %d: %s", id, seq, m.Data)
 		}
+	}
+}
+
+// TestServerThatSaysNothing: NATS comes back as a server that takes connections and
+// no more. Whoever sends an event is told at once to come again.
+func TestServerThatSaysNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.nats.Stop()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", strings.TrimPrefix(b.nats.URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := make(chan net.Conn)
+	go func() {
+		defer close(tried)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			tried <- conn
+		}
+	}()
+	defer func() {
+		_ = l.Close()
+		for conn := range tried {
+			_ = conn.Close()
+		}
+	}()
+	conn := <-tried
+	defer conn.Close() // which ends the try
+	begun := time.Now()
+	for range 3 {
+		if a := b.post(t, "/v1/events", structured, bearerHeader); a.status != 503 || a.header.Get("Retry-After") == "" {
+			t.Errorf("status %d: %s", a.status, a.body)
+		}
+	}
+	if a := b.do(t, "GET", "/readyz", nil); a.status != 503 {
+		t.Errorf("ready: %s", a.body)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("the answers took %s", took)
 	}
 }
 
