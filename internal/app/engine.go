@@ -75,14 +75,16 @@ func (e *Engine) Expand(ctx context.Context, ev events.Event, subject string, st
 }
 
 func expand(ctx context.Context, r *resolve.Resolver, p *prestage.Planner, ev events.Event, subject string, stored time.Time, yield func(prestage.Item) error) error {
-	ev, err := r.Resolve(ctx, ev)
-	if err != nil {
-		return err
+	ev, lost := r.Resolve(ctx, ev)
+	if lost != nil && len(ev.Objects) == 0 {
+		return lost
 	}
 	req := consumer.Request(ev, subject, stored, time.Now())
 	req.NoIndex = true
-	_, err = p.Walk(ctx, req, yield)
-	return err
+	if _, err := p.Walk(ctx, req, yield); err != nil {
+		return err
+	}
+	return lost
 }
 
 // Close ends what the Engine runs.

@@ -118,9 +118,12 @@ func names(ev events.Event) string {
 		return fmt.Sprintf("%d objects", len(ev.Objects))
 	case len(ev.Removed) > 0:
 		return "what the removal of " + ev.Removed[0].String() + " completes"
-	default:
-		return string(ev.Artifact.Registry) + " " + ev.Artifact.Name
 	}
+	name := string(ev.Artifact.Registry) + " " + ev.Artifact.Name
+	if n := len(ev.Others); n > 0 {
+		name += fmt.Sprintf(" and %d more", n)
+	}
+	return name
 }
 
 var errEnough = errors.New("enough")
