@@ -92,6 +92,15 @@ func TestBudget(t *testing.T) {
 	if _, out, _ = finish(t, raceBuild, w.environ(t), "status"); !strings.Contains(out, "routine fills WAIT until") {
 		t.Errorf("status: %s", out)
 	}
+	eventually(t, "its receipt says so", func() error {
+		if r, ok := w.receipt(t, second); !ok || r.Outcome != "pending" || !strings.Contains(r.Error, "PRESTAGE_BUDGET") {
+			return fmt.Errorf("%+v", r)
+		}
+		return nil
+	})
+	if _, page, err := p.get(t, "/"); err != nil || !strings.Contains(page, "of 35000000 bytes filled in the last hour") || !strings.Contains(page, "routine fills wait until") {
+		t.Errorf("the page says nothing of the budget: %s", page)
+	}
 	w.ends(t, w.model(t, "other"), "warm") // does not wait
 	asked["other"] = 1
 

@@ -376,8 +376,17 @@ func TestReplayList(t *testing.T) {
 		t.Errorf("dry run %+v\nrun %+v", dry, done)
 	}
 	uris := write("uris", uri("a b.pt")+"\n\n"+uri("run/")+"\n")
-	if done := w.replay(t, 0, nil, "--from-list", uris)["done"]; done.Filled != 2 || done.AlreadyWarm != 1 {
+	budget := []string{"PRESTAGE_BUDGET=1GB"}
+	if done := w.replay(t, 0, budget, "--from-list", uris)["done"]; done.Filled != 2 || done.AlreadyWarm != 1 {
 		t.Errorf("%+v", done)
+	}
+	if _, out, _ := finish(t, raceBuild, w.environ(t), "status", "--output", "json"); !strings.Contains(out, fmt.Sprintf(`"used_bytes":%d`, 2*large)) {
+		t.Errorf("the budget's account has not what the list filled: %s", out)
+	}
+	w.put("cap/1", "cap/2", "cap/3")
+	capped := write("capped", uri("cap/1")+"\n"+uri("cap/2")+"\n"+uri("cap/3")+"\n")
+	if done := w.replay(t, 0, nil, "--from-list", capped, "--max-bytes", fmt.Sprint(2*large))["done"]; done.Filled != 2 || !done.Capped {
+		t.Errorf("with room for two: %+v", done)
 	}
 	w.replay(t, 4, []string{"PRESTAGE_BUCKETS=elsewhere"}, "--from-list", write("refused", uri("a b.pt")))
 	w.replay(t, 1, nil, "--from-list", write("bad", "run/1.pt\n"))

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/dedupe"
@@ -19,7 +22,7 @@ const listBatch = 1000
 // no events, so there are no receipts: the ledger tells a second call what is
 // done.
 func (c replayCmd) fromList(ctx context.Context, w world, cfg app.Config, out *replayOutput, uris []string) error {
-	ledger, closeLedger, err := w.ledger(ctx, cfg)
+	ledger, js, closeLedger, err := w.ledger(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -29,7 +32,15 @@ func (c replayCmd) fromList(ctx context.Context, w world, cfg app.Config, out *r
 	}
 	work, cut := app.DrainContext(ctx, cfg.DrainTimeout)
 	defer cut()
-	engine, err := w.engine(work, cfg, ledger)
+	log := w.quietLogger()
+	aws, err := loadAWS(work, log)
+	if err != nil {
+		return err
+	}
+	if cfg.Budget > 0 && js == nil {
+		log.LogAttrs(ctx, slog.LevelWarn, "PRESTAGE_BUDGET is not kept: NATS_URL names no server, which has its account")
+	}
+	engine, err := app.NewBackfill(work, cfg, app.Deps{Log: log, Registry: prometheus.NewRegistry(), AWS: aws}, ledger, js)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (c warmCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	ledger, closeLedger, err := w.ledger(ctx, cfg)
+	ledger, _, closeLedger, err := w.ledger(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -163,26 +163,26 @@ func (c warmCmd) print(w world, r receipt) error {
 	return err
 }
 
-// ledger is JetStream's when the environment names a NATS server, else this
-// process's own.
-func (w world) ledger(ctx context.Context, cfg app.Config) (l dedupe.Ledger, closeIt func(), err error) {
+// ledger is JetStream's, which is js, when the environment names a NATS server,
+// else this process's own.
+func (w world) ledger(ctx context.Context, cfg app.Config) (l dedupe.Ledger, js jetstream.JetStream, closeIt func(), err error) {
 	if !w.natsNamed() {
-		return dedupe.NewMemory(), func() {}, nil
+		return dedupe.NewMemory(), nil, func() {}, nil
 	}
 	nc, err := app.Dial(cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	js, err := jetstream.New(nc)
+	js, err = jetstream.New(nc)
 	if err == nil {
 		var kv jetstream.KeyValue
 		kv, err = js.KeyValue(ctx, app.ObjectsBucket)
 		if err == nil {
-			return dedupe.NewKV(js, kv, cfg.Cluster, dedupe.KVOptions{Logger: w.quietLogger()}), nc.Close, nil
+			return dedupe.NewKV(js, kv, cfg.Cluster, dedupe.KVOptions{Logger: w.quietLogger()}), js, nc.Close, nil
 		}
 	}
 	nc.Close()
-	return nil, nil, fmt.Errorf("ledger: %w; start prestage run once, or unset NATS_URL to warm without a record", err)
+	return nil, nil, nil, fmt.Errorf("ledger: %w; start prestage run once, or unset NATS_URL to warm without a record", err)
 }
 
 // natsNamed says that the environment names a NATS server.

@@ -2,8 +2,11 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/budget"
 	"github.com/prestage/prestage/internal/consumer"
@@ -38,6 +41,19 @@ type Engine struct {
 // PRESTAGE_BUDGET is not kept. It must be closed.
 func NewEngine(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger) (*Engine, error) {
 	return newEngine(ctx, cfg, deps, ledger, nil)
+}
+
+// NewBackfill makes an Engine for routine work: PRESTAGE_BUDGET is kept where js is
+// not nil, which has the cluster's account.
+func NewBackfill(ctx context.Context, cfg Config, deps Deps, ledger dedupe.Ledger, js jetstream.JetStream) (*Engine, error) {
+	if js == nil || cfg.Budget == 0 || cfg.DryRun {
+		return newEngine(ctx, cfg, deps, ledger, nil)
+	}
+	receipts, err := js.KeyValue(ctx, ReceiptsBucket)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s, which has the account of PRESTAGE_BUDGET: %w", ReceiptsBucket, err)
+	}
+	return newEngine(ctx, cfg, deps, ledger, budget.NewKV(js.Conn(), receipts, cfg.Cluster, deps.Log))
 }
 
 // newEngine makes an Engine that keeps the budget whose account is in spent,

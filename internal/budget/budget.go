@@ -126,10 +126,13 @@ func (b *Budget) take(ctx context.Context, size int64) (next time.Time, err erro
 		part = max(size, min(b.limit/shares, b.limit-a.Used(now)))
 		a.spend(part, now)
 	})
+	if err != nil { // nothing says that the account has it
+		return time.Time{}, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.taken += part
-	return next, err
+	return next, nil
 }
 
 // flush gives back what was not filled.

@@ -21,6 +21,7 @@ type ledger struct {
 	a      Account
 	writes int
 	down   atomic.Bool
+	lost   atomic.Bool // what is written is, too
 }
 
 var errDown = errors.New("down")
@@ -35,6 +36,9 @@ func (l *ledger) Update(ctx context.Context, change func(*Account) bool) error {
 	a := l.a
 	a.Spent = append([]Minute{}, a.Spent...)
 	change(&a) // another was faster
+	if l.lost.Load() {
+		return errDown
+	}
 	a = l.a
 	a.Spent = append([]Minute{}, a.Spent...)
 	if change(&a) {
@@ -280,6 +284,26 @@ func TestWaitEnds(t *testing.T) {
 		i.run(t.Context())()
 		if got := store.a.Used(time.Now()); got != 1077 {
 			t.Errorf("%d bytes on the account", got)
+		}
+	})
+}
+
+// TestATakeThatFailed: what did not get on the account is not there to be given
+// back, which would leave others more than the limit.
+func TestATakeThatFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var store ledger
+		one, other := newInstance(1000, &store), newInstance(1000, &store)
+		store.lost.Store(true)
+		if _, err := one.Start(t.Context(), 600); !errors.Is(err, errDown) {
+			t.Fatalf("got %v", err)
+		}
+		store.lost.Store(false)
+		other.fill(t, 1000)
+		one.run(t.Context())()
+		if got := store.a.Used(time.Now()); got != 1000 {
+			t.Errorf("%d bytes on the account, 1000 were filled", got)
 		}
 	})
 }

@@ -52,11 +52,11 @@ func (d *Desk) Tasks() []Task {
 	return out
 }
 
-// warm has what ev asks for filled, and lets the desk know of it.
-func (l *Lane) warm(ctx, start context.Context, ev events.Event, d *delivery, progress *prestage.Progress) prestage.Report {
+// warm has filled what ev asks for with req, and lets the desk know of it.
+func (l *Lane) warm(ctx, start context.Context, req prestage.Request, ev events.Event, d *delivery, progress *prestage.Progress) prestage.Report {
 	task := l.cfg.Desk.begin(l.name, ev, d)
 	defer task.end()
-	return l.cfg.Warmer.Warm(ctx, start, task.watching(l.request(ev, d)), progress)
+	return l.cfg.Warmer.Warm(ctx, start, task.watching(req), progress)
 }
 
 // begin notes that ev is being filled, until end.

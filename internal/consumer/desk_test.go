@@ -45,7 +45,8 @@ func TestDesk(t *testing.T) {
 	rig.lane.cfg.Replay = &Replay{Observe: func(prestage.Result) { heard++ }}
 	heard = 1
 	d.Received = time.Now()
-	rig.lane.warm(t.Context(), t.Context(), mustDecode(t, d), d, prestage.NewProgress())
+	ev := mustDecode(t, d)
+	rig.lane.warm(t.Context(), t.Context(), rig.lane.request(ev, d), ev, d, prestage.NewProgress())
 	if len(during) != 1 || heard != 6 || len(desk.Tasks()) != 0 {
 		t.Errorf("%d tasks, %d results heard", len(during), heard)
 	}

@@ -109,7 +109,7 @@ func (l Letter) Content() Content {
 	// Which of the two kinds plain JSON is does not matter here.
 	ev, _ := events.Decode(events.Message{
 		Stream: l.Stream, Seq: l.EventSeq, Time: l.EventTime, Subject: l.EventSubject,
-		Kind: events.KindCheckpoint, Header: l.Header, Data: l.Data,
+		Kind: events.KindCheckpoint, Header: l.Header, Data: l.Data, WholeBucket: true,
 	})
 	if ev.Source == "" && ev.ID == fmt.Sprintf("%s/%d", l.Stream, l.EventSeq) {
 		ev.ID = l.root()

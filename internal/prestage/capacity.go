@@ -17,12 +17,10 @@ func (e *event) fits(begin context.Context) error {
 		return nil
 	}
 	req := e.req
-	if !req.Notified { // then sizes are told, and what an object completes counts
-		req.NoIndex, req.AskSizes = true, true
-	}
+	req.AskSizes, req.NoIndex = true, !req.Notified // what an object completes counts
 	tooLarge := errors.New("too large")
 	var objects, bytes int64
-	_, err := e.planner.Walk(begin, req, func(i Item) error {
+	sum, err := e.planner.Walk(begin, req, func(i Item) error {
 		if i.Skip == "" && i.Size > 0 {
 			objects++
 			bytes += i.Size
@@ -39,6 +37,8 @@ func (e *event) fits(begin context.Context) error {
 		return larger(req, e.cacheBytes, fmt.Sprintf("%d bytes are announced", req.TotalBytes))
 	case errors.Is(err, outcome.Interrupted):
 		return err
+	case err == nil && sum.Fill.Unsized > 0 && len(sum.Problems) > 0: // it may be too large
+		return sum.Problems[0]
 	}
 	return nil // what else is wrong is found again
 }

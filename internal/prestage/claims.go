@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
@@ -23,8 +22,9 @@ type notice struct {
 	*walk
 	own    map[object.Ref]bool // the objects that are told of
 	held   []Item              // those of them that wait for the rest of their checkpoint
-	claims []claimed
-	whole  []claimed // those that turned out to be
+	claims []claimed           // each once
+	known  map[claimed]bool    // the same
+	whole  places              // of those that turned out to be
 }
 
 // claimed is a checkpoint that may have been completed.
@@ -37,22 +37,17 @@ type claimed struct {
 // notified yields what an event tells of, and all of the checkpoints that are
 // complete by it.
 func (w *walk) notified(ctx context.Context, items []Item) error {
-	n := &notice{walk: w, own: make(map[object.Ref]bool, len(items))}
+	n := &notice{walk: w, own: make(map[object.Ref]bool, len(items)), known: make(map[claimed]bool), whole: make(places)}
+	sizes := w.newSizer(n.told)
 	for _, i := range items {
 		n.own[i.Ref] = true
-	}
-	for _, i := range items {
-		atomic := w.policy(i.Ref) == rules.Atomic
-		named := w.named(i.Ref)
-		n.claim(i.Ref, layout.Claims(i.Key, named), atomic)
-		w.judge(&i)
-		if atomic && i.Skip == "" && layout.Awaits(i.Key, named) {
-			n.held = append(n.held, i)
-			continue
-		}
-		if err := w.item(i); err != nil {
+		n.claim(i.Ref, layout.Claims(i.Key, w.named(i.Ref)), w.policy(i.Ref) == rules.Atomic)
+		if err := sizes.add(ctx, i); err != nil {
 			return err
 		}
+	}
+	if err := sizes.end(ctx); err != nil {
+		return err
 	}
 	for _, ref := range w.req.Removed {
 		if w.check(ref) == nil {
@@ -65,7 +60,7 @@ func (w *walk) notified(ctx context.Context, items []Item) error {
 		}
 	}
 	for _, i := range n.held {
-		if !n.within(n.whole, i.Ref) {
+		if !n.whole.has(i.Ref) {
 			i.Skip = outcome.AwaitsMarker
 		}
 		if err := w.item(i); err != nil {
@@ -73,6 +68,17 @@ func (w *walk) notified(ctx context.Context, items []Item) error {
 		}
 	}
 	return nil
+}
+
+// told yields one of the objects that are told of, or holds it until it is known
+// whether its checkpoint is whole.
+func (n *notice) told(i Item) error {
+	n.judge(&i)
+	if i.Skip == "" && n.policy(i.Ref) == rules.Atomic && layout.Awaits(i.Key, n.named(i.Ref)) {
+		n.held = append(n.held, i)
+		return nil
+	}
+	return n.item(i)
 }
 
 // claim notes what an object may have completed, each checkpoint once. Where
@@ -85,24 +91,11 @@ func (n *notice) claim(ref object.Ref, claims []layout.Claim, atomic bool) {
 			continue
 		}
 		c.Late = false
-		known := false
-		for _, k := range n.claims {
-			known = known || k == c
-		}
-		if !known {
+		if !n.known[c] {
+			n.known[c] = true
 			n.claims = append(n.claims, c)
 		}
 	}
-}
-
-// within says that ref is a part of one of the claims.
-func (n *notice) within(claims []claimed, ref object.Ref) bool {
-	for _, c := range claims {
-		if rest, ok := strings.CutPrefix(ref.Key, c.Prefix); ok && c.bucket == ref.Bucket && (!c.Flat || !strings.Contains(rest, "/")) {
-			return true
-		}
-	}
-	return false
 }
 
 // complete yields all of a checkpoint that is whole. That it is not yet is no
@@ -115,21 +108,24 @@ func (n *notice) complete(ctx context.Context, c claimed) error {
 	if !found.whole {
 		return nil
 	}
-	earlier := n.whole
-	n.whole = append(n.whole, found.claimed)
-	if c.Tracker != "" {
-		n.whole = append(n.whole, claimed{Claim: layout.Claim{Prefix: c.Tracker}, bucket: c.bucket})
-	}
+	this := make(places)
+	this.add(found.ref(), found.Flat)
 	use := func(a object.Attrs) error {
-		if n.own[a.Ref] || !n.within([]claimed{found.claimed}, a.Ref) || n.within(earlier, a.Ref) {
+		if n.own[a.Ref] || !this.has(a.Ref) || n.whole.has(a.Ref) {
 			return nil
 		}
 		return n.listed(a)
 	}
 	if found.more {
-		return n.pages(ctx, found.ref(), func(page Page) error { return each(page, use) })
+		err = n.pages(ctx, found.ref(), func(page Page) error { return each(page, use) })
+	} else {
+		err = each(Page{Objects: found.kept}, use)
 	}
-	return each(Page{Objects: found.kept}, use)
+	n.whole.add(found.ref(), found.Flat)
+	if c.Tracker != "" {
+		n.whole.add(object.Ref{Bucket: c.bucket, Key: c.Tracker}, false)
+	}
+	return err
 }
 
 // examined is a claim that was looked into.

@@ -108,6 +108,16 @@ func (e *event) judge(rec dedupe.Entry, v object.Version, current bool) dedupe.D
 // in place of the record of revision prev. It says when that is no longer the
 // record's: somebody else was faster.
 func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ fate, moved bool) {
+	if i.Size == object.UnknownSize && i.asked == 0 && (i.MaxBytes > 0 || e.req.AskSizes) {
+		now, err := e.head(ctx, begin, nil, i.Ref)
+		switch {
+		case err != nil:
+			return e.failure(i, err), false
+		case i.MaxBytes > 0 && now.Size > i.MaxBytes:
+			return fate{skip: outcome.Excluded, bytes: now.Size}, false
+		}
+		i.asked = now.Size
+	}
 	for {
 		f, how, err := e.flights.Do(ctx, i.Ref, e.caller(), func(ctx context.Context, run *dedupe.Run) (fill, error) {
 			return e.lead(ctx, start, run, i, prev)

@@ -56,12 +56,12 @@ func (w *walk) manifest(ctx context.Context) error {
 	case err != nil:
 		return &outcome.Error{Op: "read manifest", Ref: ref, Class: outcome.Permanent, Reason: outcome.Malformed, Err: err}
 	}
-	sizes := w.newSizer()
+	sizes := w.newSizer(w.item)
 	err = m.each(func(a object.Attrs) error { return sizes.add(ctx, Item{Attrs: a}) })
 	if err != nil {
 		return err
 	}
-	return sizes.end(ctx)
+	return sizes.endOfAll(ctx)
 }
 
 // parseManifest reads a JSON list of URIs or of entries, {"objects": such a

@@ -2,6 +2,7 @@ package prestage
 
 import (
 	"context"
+	"time"
 
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/object"
@@ -22,18 +23,21 @@ type Budget interface {
 	Count(bytes int64)
 }
 
+// toldAfter is how long a fill waits for the budget until that is worth telling.
+const toldAfter = 5 * time.Second
+
 // turnToFill waits until the request's pace and the budget let the item be asked
 // for. No permit is held meanwhile. Done is then called with the bytes filled, or
 // less than 0.
 func (e *event) turnToFill(ctx, begin context.Context, run *dedupe.Run, i turn) (done func(filled int64), err error) {
 	paced, counted := func(int64) {}, func(int64) {}
 	if e.req.Pace != nil {
-		if paced, err = waitFor(begin, run, e.req.Priority, e.req.Pace, i.Size, func(int64) {}); err != nil {
+		if paced, err = waitFor(begin, run, e.req.Priority, e.req.Pace, i.size(), func(int64) {}); err != nil {
 			return nil, ended(begin, "wait for its turn", i.Ref)
 		}
 	}
 	if e.budget != nil {
-		size := i.Size
+		size := i.size()
 		if p, _ := run.Priority(); size == object.UnknownSize && p > int(Urgent) {
 			now, err := e.head(ctx, begin, run, i.Ref)
 			if err != nil {
@@ -41,6 +45,9 @@ func (e *event) turnToFill(ctx, begin context.Context, run *dedupe.Run, i turn) 
 				return nil, err
 			}
 			size = now.Size
+		}
+		if e.req.Waiting != nil {
+			defer time.AfterFunc(toldAfter, e.req.Waiting).Stop()
 		}
 		if counted, err = waitFor(begin, run, Routine, e.budget, size, e.count); err != nil {
 			paced(-1)

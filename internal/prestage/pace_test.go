@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,12 +59,17 @@ func TestRoutineWorkWaitsForTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, p := budgetRig(t)
 		var routine Report
+		var told atomic.Int64
 		var all sync.WaitGroup
 		sized := object.Attrs{Ref: ckpt("sized"), Size: 700}
 		all.Go(func() {
-			routine = r.warm(t, Request{Objects: append(unsized("unknown"), sized), Priority: Routine})
+			routine = r.warm(t, Request{Objects: append(unsized("unknown"), sized), Priority: Routine, Waiting: func() { told.Add(1) }})
 		})
+		time.Sleep(toldAfter - 1) // of the bubble's clock
 		synctest.Wait()
+		if n := told.Load(); n != 0 {
+			t.Errorf("%d fills tell at once that they wait", n)
+		}
 		if n := r.guard.limiter.InFlight(); n != 0 {
 			t.Errorf("%d permits are held by who waits", n)
 		}
@@ -73,6 +79,9 @@ func TestRoutineWorkWaitsForTheBudget(t *testing.T) {
 		time.Sleep(time.Hour) // of the bubble's clock; one fill may take a minute
 		if diff := cmp.Diff([]string{"head unknown", "fill model"}, r.store.requests()); diff != "" {
 			t.Errorf("requests while it waits (-want +got):\n%s", diff)
+		}
+		if n := told.Load(); n != 2 {
+			t.Errorf("%d fills told that they wait", n)
 		}
 		close(p.open)
 		all.Wait()

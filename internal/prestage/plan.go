@@ -18,6 +18,9 @@ type Item struct {
 	Current bool           // the version was just read from the store
 	Listed  bool           // the object was in a listing: missing means gone since
 	Skip    outcome.Reason // why it is not asked for; "": it is
+	// MaxBytes is the most that its rule lets it have, where its size is not known;
+	// 0: any size is fine.
+	MaxBytes int64
 }
 
 // String is a line of a printed plan: what, how much, and why not.

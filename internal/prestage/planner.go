@@ -119,16 +119,16 @@ func (w *walk) objects(ctx context.Context, attrs []object.Attrs) error {
 			items[i].Attrs = a // the later one, as far as that can be told
 		}
 	}
-	if w.req.Notified && !w.req.NoIndex && !w.req.AskSizes {
+	if w.req.Notified && !w.req.NoIndex {
 		return w.notified(ctx, items)
 	}
-	sizes := w.newSizer()
+	sizes := w.newSizer(w.item)
 	for _, i := range items {
 		if err := sizes.add(ctx, i); err != nil {
 			return err
 		}
 	}
-	return sizes.end(ctx)
+	return sizes.endOfAll(ctx)
 }
 
 // check refuses what is no object, or in no allowed bucket.
@@ -157,7 +157,10 @@ func (w *walk) judge(i *Item) {
 		i.Skip = outcome.Excluded
 		return
 	}
-	i.Skip = rule.Skip(w.cluster, i.Key, i.Size, w.minBytes)
+	i.Skip, i.MaxBytes = rule.Skip(w.cluster, i.Key, i.Size, w.minBytes), 0
+	if i.Size == object.UnknownSize {
+		i.MaxBytes = rule.MaxBytes
+	}
 }
 
 // rule is the one for an object, or for a prefix.

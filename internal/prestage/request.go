@@ -32,7 +32,7 @@ type Request struct {
 
 	WholeBucket bool // a person asked for a prefix that is a whole bucket
 	NoIndex     bool // listed index files are not read
-	AskSizes    bool // of what has no known size, size and version are asked for, with plain HEADs
+	AskSizes    bool // of what has no known size it is asked for, with plain HEADs
 
 	Priority Priority
 
@@ -43,6 +43,9 @@ type Request struct {
 
 	// Pace, unless nil, has each fill wait for its turn.
 	Pace Pacer
+	// Waiting, unless nil, is called when a fill has waited for the budget for some
+	// seconds, perhaps often, by other goroutines, and even after the end.
+	Waiting func()
 	// Observe, unless nil, is told what became of each object, by many
 	// goroutines at once.
 	Observe func(Result)

@@ -12,40 +12,31 @@ import (
 // askAtOnce is how many sizes are asked for at once, if there are permits.
 const askAtOnce = 64
 
-// sizer yields items, if the request says so after asking for the sizes that
-// nobody told. It holds few of them at a time.
+// sizer passes items on to use, if the request says so after asking for the
+// sizes that nobody told. It holds few of them at a time.
 type sizer struct {
 	*walk
+	use   func(Item) error
 	claim Claim
 	some  []Item
 }
 
-func (w *walk) newSizer() *sizer {
-	return &sizer{walk: w, claim: Claim{Flow: w.guard.limiter.NewFlow(w.req.Priority)}}
+func (w *walk) newSizer(use func(Item) error) *sizer {
+	return &sizer{walk: w, use: use, claim: Claim{Flow: w.guard.limiter.NewFlow(w.req.Priority)}}
 }
 
 func (s *sizer) add(ctx context.Context, i Item) error {
 	if !s.req.AskSizes {
-		return s.item(i)
+		return s.use(i)
 	}
 	if s.some = append(s.some, i); len(s.some) < askAtOnce {
 		return nil
 	}
-	return s.yieldSome(ctx)
+	return s.end(ctx)
 }
 
-// end yields the last ones.
+// end passes on those that it holds.
 func (s *sizer) end(ctx context.Context) error {
-	if err := s.yieldSome(ctx); err != nil {
-		return err
-	}
-	if s.found == 0 && len(s.sum.Problems) > 0 {
-		return s.sum.Problems[0] // there is nothing to plan
-	}
-	return nil
-}
-
-func (s *sizer) yieldSome(ctx context.Context) error {
 	some := s.some
 	s.some = some[:0]
 	errs := make([]error, len(some))
@@ -61,9 +52,21 @@ func (s *sizer) yieldSome(ctx context.Context) error {
 	}
 	asking.Wait()
 	for n, i := range some {
-		if err := s.sizedItem(i, errs[n]); err != nil {
+		if err := s.sized(i, errs[n]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// endOfAll is end for those who plan nothing else: where nothing is left that
+// could be planned, what is wrong with the first one is the plan's error.
+func (s *sizer) endOfAll(ctx context.Context) error {
+	if err := s.end(ctx); err != nil {
+		return err
+	}
+	if s.found == 0 && len(s.sum.Problems) > 0 {
+		return s.sum.Problems[0]
 	}
 	return nil
 }
@@ -82,23 +85,23 @@ func (w *walk) size(ctx context.Context, c Claim, i *Item) error {
 	return nil
 }
 
-// sizedItem yields i, whose size was asked for with the result err.
-func (w *walk) sizedItem(i Item, err error) error {
+// sized passes on i, whose size was asked for with the result err.
+func (s *sizer) sized(i Item, err error) error {
 	e := outcome.As(err)
 	switch {
 	case err == nil:
-		return w.item(i)
+		return s.use(i)
 	case errors.Is(err, outcome.Interrupted):
 		return err
-	case e.Reason == outcome.NotFound && w.req.MissingIsGone:
+	case e.Reason == outcome.NotFound && s.req.MissingIsGone:
 		i.Skip = outcome.Gone
-		return w.item(i)
+		return s.use(i)
 	}
-	if len(w.sum.Problems) < MaxFailures {
-		w.sum.Problems = append(w.sum.Problems, e)
+	if len(s.sum.Problems) < MaxFailures {
+		s.sum.Problems = append(s.sum.Problems, e)
 	}
 	if e.Reason == outcome.NotFound {
 		return nil
 	}
-	return w.item(i) // its size stays unknown
+	return s.use(i) // its size stays unknown
 }

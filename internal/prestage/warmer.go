@@ -10,6 +10,7 @@ import (
 
 	"github.com/prestage/prestage/internal/confirm"
 	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
 
@@ -140,11 +141,13 @@ func (e *event) passes(ctx, start, begin context.Context) error {
 	if e.req.Prefix.Bucket != "" && !e.req.Complete {
 		relists = maxRelists
 	}
+	plan := e.req
+	plan.AskSizes = false // of what is to be filled they are asked for when its turn comes
 	var problems []*outcome.Error
 	for pass := 0; ; pass++ {
 		e.fresh.Store(false)
 		window := spread{limit: e.window()}
-		sum, err := e.planner.Walk(begin, e.req, func(i Item) error {
+		sum, err := e.planner.Walk(begin, plan, func(i Item) error {
 			t := turn{Item: i, hash: hashOf(i)}
 			if relists > 0 {
 				again, forgot := e.done.see(t.hash)
@@ -205,6 +208,15 @@ type turn struct {
 	// perhapsTold: an earlier pass may have told of it already, and what it
 	// would tell again then is that it is warm, or skipped.
 	perhapsTold bool
+	asked       int64 // its size, where nobody told it and it was asked for; 0: it was not
+}
+
+// size is the item's, as far as it is known.
+func (i turn) size() int64 {
+	if i.Size == object.UnknownSize && i.asked > 0 {
+		return i.asked
+	}
+	return i.Size
 }
 
 // known tells of an item whose fate needs nobody to be asked.

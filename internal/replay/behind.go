@@ -2,7 +2,7 @@ package replay
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -10,16 +10,25 @@ import (
 	"github.com/prestage/prestage/internal/consumer"
 )
 
-// lookEvery is how often the live lanes, and the replay's own durable, are
-// looked at.
-const lookEvery = 500 * time.Millisecond
+const (
+	// lookEvery is how often the live lanes, and the replay's own durable, are
+	// looked at.
+	lookEvery = 500 * time.Millisecond
+	// servedFor is how long after its last delivery a lane is taken to be served:
+	// while all that it may have in hand is slow, nothing is delivered.
+	servedFor = 30 * time.Second
+)
 
 // behind is a gate that is closed while the live lanes have more to do than they
 // have in hand. It looks at what waits and is being delivered: what nobody takes
-// keeps nobody waiting.
+// keeps nobody waiting. What they have in hand closes nothing: it has all the
+// requests that it can use under way in a process of its own, some of it may wait
+// for a day for its next attempt, and a replay beside a busy lane would never end.
 type behind struct {
 	consumer.Gate
-	busy atomic.Bool
+
+	mu   sync.Mutex
+	busy chan struct{} // closed when the live lanes no longer are; nil: they are not
 }
 
 // Wait implements consumer.Gate.
@@ -32,16 +41,56 @@ func (b *behind) Wait(ctx context.Context) error {
 
 // hold waits while the live lanes go first.
 func (b *behind) hold(ctx context.Context) error {
-	for b.busy.Load() {
-		timer := time.NewTimer(lookEvery / 5)
+	for {
+		b.mu.Lock()
+		busy := b.busy
+		b.mu.Unlock()
+		if busy == nil {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return context.Cause(ctx)
-		case <-timer.C:
+		case <-busy:
 		}
 	}
-	return nil
+}
+
+func (b *behind) set(busy bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case busy && b.busy == nil:
+		b.busy = make(chan struct{})
+	case !busy && b.busy != nil:
+		close(b.busy)
+		b.busy = nil
+	}
+}
+
+// watch looks at the live lanes until ctx ends.
+func (b *behind) watch(ctx context.Context, stream jetstream.Stream, durables []string) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		busy := false
+		for _, name := range durables {
+			c, err := stream.Consumer(ctx, name)
+			busy = busy || (err == nil && isBusy(c.CachedInfo())) // one that cannot be seen is not in our way
+		}
+		b.set(busy)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// isBusy says that messages of a lane wait that somebody will take.
+func isBusy(lane *jetstream.ConsumerInfo) bool {
+	last := lane.Delivered.Last
+	return lane.NumPending > 0 && !lane.Paused && last != nil && lane.TimeStamp.Sub(*last) < servedFor
 }
 
 // paced is a meter behind the live lanes: fills of what is in hand already wait
@@ -57,30 +106,4 @@ func (p paced) Start(ctx context.Context, size int64) (done func(filled int64), 
 		return nil, err
 	}
 	return p.meter.Start(ctx, size)
-}
-
-// watch looks at the live lanes until ctx ends.
-func (b *behind) watch(ctx context.Context, stream jetstream.Stream, durables []string) {
-	delivered := make(map[string]uint64, len(durables))
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		busy := false
-		for _, name := range durables {
-			c, err := stream.Consumer(ctx, name)
-			if err != nil { // there is none, or it cannot be seen: it is not in our way
-				continue
-			}
-			info := c.CachedInfo()
-			last, seen := delivered[name]
-			busy = busy || (seen && info.NumPending > 0 && info.Delivered.Consumer > last)
-			delivered[name] = info.Delivered.Consumer
-		}
-		b.busy.Store(busy)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -2,7 +2,9 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,11 +14,36 @@ type openGate struct{}
 
 func (openGate) Wait(ctx context.Context) error { return ctx.Err() }
 
-// TestBehind: a live lane with a backlog that somebody works at goes first; one
-// that nobody serves does not hold up.
+func TestIsBusy(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	delivered := func(ago time.Duration) jetstream.SequenceInfo {
+		at := now.Add(-ago)
+		return jetstream.SequenceInfo{Consumer: 7, Last: &at}
+	}
+	for name, tt := range map[string]struct {
+		lane jetstream.ConsumerInfo
+		want bool
+	}{
+		"a backlog that is worked at":      {jetstream.ConsumerInfo{NumPending: 1, Delivered: delivered(time.Second)}, true},
+		"all in hand is slow":              {jetstream.ConsumerInfo{NumPending: 1, NumAckPending: 64, Delivered: delivered(29 * time.Second)}, true},
+		"nobody takes it any more":         {jetstream.ConsumerInfo{NumPending: 1, NumAckPending: 64, Delivered: delivered(time.Minute)}, false},
+		"nobody ever took anything":        {jetstream.ConsumerInfo{NumPending: 1}, false},
+		"paused":                           {jetstream.ConsumerInfo{NumPending: 1, Delivered: delivered(time.Second), Paused: true}, false},
+		"it has all that it wants in hand": {jetstream.ConsumerInfo{NumAckPending: 64, Delivered: delivered(0)}, false},
+	} {
+		tt.lane.TimeStamp = now
+		if got := isBusy(&tt.lane); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestBehind: a live lane with a backlog that somebody works at goes first, until
+// that is taken; one that nobody serves does not hold up.
 func TestBehind(t *testing.T) {
 	t.Parallel()
-	s, _ := newStream(t, 500)
+	s, _ := newStream(t, 3)
 	cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "live", AckPolicy: jetstream.AckNonePolicy})
 	if err != nil {
 		t.Fatal(err)
@@ -26,30 +53,68 @@ func TestBehind(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		b.watch(ctx, s, []string{"live", "there is none"})
+		b.watch(ctx, s, []string{"there is none", "live"})
 	}()
 	defer func() {
 		cancel()
 		<-ended
 	}()
-	if err := b.Wait(ctx); err != nil || b.busy.Load() {
+	if err := b.Wait(ctx); err != nil {
 		t.Fatalf("nobody serves the lane: %v", err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); !b.busy.Load(); {
+	take := func() {
+		t.Helper()
 		if _, err := cons.Next(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	take()
+	closed := func() bool {
+		at, stop := context.WithCancel(ctx)
+		stop()
+		return b.hold(at) != nil
+	}
+	for deadline := time.Now().Add(20 * time.Second); !closed(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the lane is served, and nobody waits for it")
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	waiting, stop := context.WithCancel(ctx)
-	time.AfterFunc(10*time.Millisecond, stop)
-	if err := b.Wait(waiting); err == nil && b.busy.Load() {
-		t.Error("went first")
-	}
-	if err := b.Wait(ctx); err != nil { // once nobody serves it any more
+	take()
+	take()
+	if err := b.Wait(ctx); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestFillsWaitForLiveWork: what a replay has in hand is not asked for while the
+// live lanes go first, and goes on at once after that.
+func TestFillsWaitForLiveWork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &behind{Gate: openGate{}}
+		p := paced{newMeter(0, 0, func() {}), b}
+		if !fill(t.Context(), p, 1, 1) {
+			t.Fatal("refused although nothing waits")
+		}
+		b.set(true)
+		b.set(true) // looked at once more
+		filled := make(chan bool, 1)
+		go func() { filled <- fill(t.Context(), p, 1, 1) }()
+		time.Sleep(time.Hour) // of the bubble's clock
+		synctest.Wait()
+		if n, _ := p.read(); n != 1 {
+			t.Fatalf("%d fills beside live work that waits", n)
+		}
+		stopped := errors.New("stopped")
+		ctx, stop := context.WithCancelCause(t.Context())
+		stop(stopped)
+		if _, err := p.Start(ctx, 1); !errors.Is(err, stopped) {
+			t.Errorf("got %v", err)
+		}
+		began := time.Now()
+		b.set(false)
+		if !<-filled || time.Since(began) > 0 {
+			t.Errorf("not filled at once, after %v", time.Since(began))
+		}
+	})
 }

@@ -53,7 +53,7 @@ func (l *List) Warm(ctx, start context.Context, objects []object.Attrs, prefix o
 	}()
 	req := prestage.Request{
 		Objects: objects, Prefix: prefix, Complete: true, Stated: true, Seen: time.Now(), MissingIsGone: true,
-		Priority: prestage.Backfill, RewarmBefore: l.rewarmBefore, Pace: l.meter,
+		Priority: prestage.Backfill, RewarmBefore: l.rewarmBefore, Pace: l.meter, AskSizes: l.meter.most > 0,
 		Observe: func(r prestage.Result) {
 			l.counts.observe(r)
 			if r.Err != nil && !errors.Is(r.Err, outcome.Interrupted) {

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/prestage"
 )
 
 // fill takes one fill of so many bytes through m; the answer tells size.
-func fill(ctx context.Context, m *meter, known, size int64) bool {
+func fill(ctx context.Context, m prestage.Pacer, known, size int64) bool {
 	done, err := m.Start(ctx, known)
 	if err != nil {
 		return false

@@ -90,6 +90,7 @@ func (s Source) message(ctx context.Context, stream string, seq uint64, r *consu
 	out.Subject, out.Time, out.Bytes = m.Subject, m.Time.UTC(), len(m.Data)
 	ev, err := events.Decode(events.Message{
 		Stream: stream, Seq: seq, Time: m.Time, Subject: m.Subject, Kind: events.KindCheckpoint, Header: m.Header, Data: m.Data,
+		WholeBucket: true, // whether a rule allows it the plan says
 	})
 	out.Format, out.EventID = string(ev.Format), ev.ID
 	if err != nil {
