@@ -24,6 +24,7 @@ type Claim struct {
 	Current bool
 
 	EventTime    time.Time // the stream's timestamp of the event, zero without one
+	Replayed     bool      // the event is handled once more because somebody asked for that
 	RewarmBefore time.Time // records of fills asked for earlier do not count; zero: all do
 }
 
@@ -57,13 +58,14 @@ func (d Decision) String() string {
 // count for ttl. It says Warm or Older only when nothing that c may be about was
 // written after the fill on record, and never says Ask of a Current claim. What
 // an event has filled it does not ask for again: for the event that made the
-// record neither expiry nor its own RewarmBefore counts.
+// record neither expiry nor its own RewarmBefore counts. Whoever replays it does
+// so because what it filled may be gone: then expiry counts.
 func Judge(e Entry, c Claim, now time.Time, ttl time.Duration) Decision {
 	own := !c.EventTime.IsZero() && c.EventTime.Equal(e.EventTime)
 	switch {
 	case e.At.Before(c.RewarmBefore) && (!own || c.RewarmBefore.After(c.EventTime)):
 		return Fill
-	case now.Sub(e.At) > ttl && !own:
+	case now.Sub(e.At) > ttl && (!own || c.Replayed):
 		return Fill
 	}
 

@@ -78,6 +78,8 @@ func TestJudge(t *testing.T) {
 		{"expiry: over, older sequencer", sequenced, dedupe.Claim{Version: object.Version{Sequencer: seq("aws:s3", "54")}}, filled.Add(ttl + 1), dedupe.Fill},
 		{"expiry: over, current", entry(nil), current("a", modified), filled.Add(ttl + 1), dedupe.Fill},
 		{"expiry: over, this event", entry(nil), dedupe.Claim{Version: etag("a"), EventTime: evented}, filled.Add(ttl + 1), dedupe.Warm},
+		{"expiry: over, this event replayed", entry(nil), dedupe.Claim{Version: etag("a"), EventTime: evented, Replayed: true}, filled.Add(ttl + 1), dedupe.Fill},
+		{"expiry: not over, this event replayed", entry(nil), dedupe.Claim{EventTime: evented, Replayed: true}, filled.Add(ttl), dedupe.Warm},
 		{"expiry: over, this event names nothing", entry(nil), dedupe.Claim{EventTime: evented}, filled.Add(ttl + 1), dedupe.Warm},
 		{"expiry: over, neither has an event", eventless, dedupe.Claim{Version: etag("a")}, filled.Add(ttl + 1), dedupe.Fill},
 
@@ -185,11 +187,12 @@ func TestJudgeProperties(t *testing.T) {
 			At:        modified.Add(time.Duration(r.IntN(4)) * 4 * time.Second),
 			EventTime: moment(),
 		}
-		c := dedupe.Claim{Version: version(), Current: r.IntN(2) == 0, EventTime: moment()}
+		c := dedupe.Claim{Version: version(), Current: r.IntN(2) == 0, EventTime: moment(), Replayed: r.IntN(2) == 0}
 		if r.IntN(8) == 0 {
 			c.RewarmBefore = moment()
 		}
-		got := dedupe.Judge(e, c, modified.Add(20*time.Second), 14*time.Second)
+		at, ttl := modified.Add(20*time.Second), 14*time.Second
+		got := dedupe.Judge(e, c, at, ttl)
 		seen[got]++
 
 		told := func(a, b string) bool { return a != "" && b != "" && a != b }
@@ -205,6 +208,8 @@ func TestJudgeProperties(t *testing.T) {
 			wrong = "modified later"
 		case got == dedupe.Older && (e.Sequencer.Source != c.Sequencer.Source || c.Sequencer.Value >= e.Sequencer.Value || c.Sequencer.Value == ""):
 			wrong = "without an older sequencer"
+		case got == dedupe.Warm && c.Replayed && at.Sub(e.At) > ttl:
+			wrong = "expired, in a replay"
 		case got == dedupe.Ask && c.Current:
 			wrong = "of what was just asked for"
 		}

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -104,26 +105,26 @@ func (c *Check) Missing() string {
 	case DCP:
 		return c.dcpMissing()
 	case LightningSharded:
-		return firstOf(c.dcpMissing(), unless(h.metaPt, c.prefix+metaPt))
+		return cmp.Or(c.dcpMissing(), unless(h.metaPt, c.prefix+metaPt))
 	case Megatron:
-		return firstOf(unless(h.legacy, c.prefix+"mp_rank_…/"), c.behind(iterationTracker, Megatron))
+		return cmp.Or(unless(h.legacy, c.prefix+"mp_rank_…/"), c.behind(iterationTracker, Megatron))
 	case MegatronDist:
 		if h.finalised {
 			return c.dcpMissing()
 		}
-		return firstOf(c.dcpMissing(), c.behind(iterationTracker, Megatron))
+		return cmp.Or(c.dcpMissing(), c.behind(iterationTracker, Megatron))
 	case MegatronBridge:
-		return firstOf(c.dcpMissing(), unless(h.trainState, c.prefix+trainState))
+		return cmp.Or(c.dcpMissing(), unless(h.trainState, c.prefix+trainState))
 	case NeMo2:
-		return firstOf(unless(h.weightsDir, c.prefix+"weights/"), unless(h.context, c.prefix+"context/"), c.bareMissing())
+		return cmp.Or(unless(h.weightsDir, c.prefix+"weights/"), unless(h.context, c.prefix+"context/"), c.bareMissing())
 	case Automodel:
 		return c.automodelMissing()
 	case HFTrainer:
-		return firstOf(unless(h.trainerState, c.prefix+trainerState), c.weightsMissing(), c.bareMissing())
+		return cmp.Or(unless(h.trainerState, c.prefix+trainerState), c.weightsMissing(), c.bareMissing())
 	case HF:
 		return c.weightsMissing()
 	case DeepSpeed:
-		return firstOf(unless(h.modelStates, c.prefix+"…_model_states.pt"), c.behind(deepSpeedTracker, DeepSpeed))
+		return cmp.Or(unless(h.modelStates, c.prefix+"…_model_states.pt"), c.behind(deepSpeedTracker, DeepSpeed))
 	case Orbax:
 		return c.orbaxMissing()
 	}
@@ -163,7 +164,7 @@ func (c *Check) automodelMissing() string {
 	case !h.model:
 		return unless(false, c.prefix+"model/")
 	}
-	text := firstOf(c.bareMissing(), c.missingShard())
+	text := cmp.Or(c.bareMissing(), c.missingShard())
 	if text != "" || h.optim || c.vouched || c.behind(automodelTracker, Automodel) == "" {
 		return text
 	}
@@ -213,15 +214,6 @@ func unless(there bool, key string) string {
 		return ""
 	}
 	return quote(key) + " is missing"
-}
-
-func firstOf(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // quote makes one short line of a key.

@@ -39,12 +39,12 @@ var checkpointMutants = []mutant{
 	},
 	{
 		"with policy atomic nothing is filled early", "a part is filled on its own event",
-		"internal/prestage/claims.go", `		if atomic && i.Skip == "" && layout.Awaits(i.Key, named) {`, "		if false {",
+		"internal/prestage/claims.go", `	if i.Skip == "" && n.policy(i.Ref) == rules.Atomic && layout.Awaits(i.Key, n.named(i.Ref)) {`, "	if false {",
 		"internal/prestage", "TestNotices",
 	},
 	{
 		"with policy atomic nothing is filled early", "what was held back is filled without its marker",
-		"internal/prestage/claims.go", "		if !n.within(n.whole, i.Ref) {", "		if false {",
+		"internal/prestage/claims.go", "		if !n.whole.has(i.Ref) {", "		if false {",
 		"internal/prestage", "TestNotices",
 	},
 	{
@@ -89,7 +89,7 @@ var checkpointMutants = []mutant{
 	},
 	{
 		"rules say what is warmed", "keep is not looked at",
-		"internal/prestage/planner.go", " || !layout.Keep(rule.Keep).Wants(i.Key) {", " {",
+		"internal/prestage/planner.go", " || !rule.Keep.Wants(i.Key) {", " {",
 		"internal/prestage", "TestNotices",
 	},
 	{

@@ -20,7 +20,7 @@ var historyMutants = []mutant{
 	},
 	{
 		"a replay leaves the live lanes alone", "it does not let them go first",
-		"internal/replay/behind.go", "	for b.busy.Load() {", "	for false {",
+		"internal/replay/behind.go", "		if busy == nil {", "		if true {",
 		"internal/replay", "TestBehind",
 	},
 	{

@@ -4,7 +4,7 @@ package mutants_test
 var recordMutants = []mutant{
 	{
 		"what is on record is not filled again", "the ledger forgets",
-		"internal/dedupe/judge.go", "	case now.Sub(e.At) > ttl && !own:", "	case true:",
+		"internal/dedupe/judge.go", "	case now.Sub(e.At) > ttl && (!own || c.Replayed):", "	case true:",
 		"integration", "TestSameEventFiveTimes",
 	},
 	{
@@ -19,7 +19,7 @@ var recordMutants = []mutant{
 	},
 	{
 		"a record counts for PRESTAGE_DEDUPE_TTL", "it counts for ever",
-		"internal/dedupe/judge.go", "	case now.Sub(e.At) > ttl && !own:", "	case false:",
+		"internal/dedupe/judge.go", "	case now.Sub(e.At) > ttl && (!own || c.Replayed):", "	case false:",
 		"internal/dedupe", "TestJudge",
 	},
 	{

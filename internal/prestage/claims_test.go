@@ -101,7 +101,7 @@ func TestNotices(t *testing.T) {
 			req: written("m/a-00001-of-00001.safetensors"), want: []string{"fill m/a-00001-of-00001.safetensors (size unknown)"},
 		},
 		"to serve": {
-			keys: "r/checkpoint-5/model.safetensors r/checkpoint-5/optimizer.pt r/checkpoint-5/trainer_state.json", rule: rules.Rule{Keep: rules.Serve},
+			keys: "r/checkpoint-5/model.safetensors r/checkpoint-5/optimizer.pt r/checkpoint-5/trainer_state.json", rule: rules.Rule{Keep: layout.KeepServe},
 			req: written("r/checkpoint-5/trainer_state.json"), want: []string{
 				"fill r/checkpoint-5/trainer_state.json (size unknown)",
 				"fill r/checkpoint-5/model.safetensors (1000 bytes)", "skip r/checkpoint-5/optimizer.pt (1000 bytes): excluded",

@@ -100,7 +100,9 @@ func (e *event) lookUp(begin context.Context, ref object.Ref) (dedupe.Record, er
 }
 
 func (e *event) judge(rec dedupe.Entry, v object.Version, current bool) dedupe.Decision {
-	claim := dedupe.Claim{Version: v, Current: current, EventTime: e.req.EventTime, RewarmBefore: e.req.RewarmBefore}
+	claim := dedupe.Claim{
+		Version: v, Current: current, EventTime: e.req.EventTime, Replayed: e.req.Priority == Backfill, RewarmBefore: e.req.RewarmBefore,
+	}
 	return dedupe.Judge(rec, claim, time.Now(), e.ttl)
 }
 

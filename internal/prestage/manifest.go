@@ -1,6 +1,7 @@
 package prestage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func (m manifest) resolve(e entry) (object.Attrs, error) {
 	case e.uri != "":
 		a.Ref, err = object.ParseURI(e.uri)
 	default:
-		a.Ref = object.Ref{Bucket: firstOf(e.bucket, m.bucket, m.ref.Bucket), Key: e.key}
+		a.Ref = object.Ref{Bucket: cmp.Or(e.bucket, m.bucket, m.ref.Bucket), Key: e.key}
 	}
 	if err == nil {
 		err = a.Check()
@@ -173,13 +174,4 @@ func checkFile(name string) error {
 		}
 	}
 	return nil
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }

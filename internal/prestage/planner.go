@@ -153,7 +153,7 @@ func (w *walk) judge(i *Item) {
 		return
 	}
 	rule := w.rule(i.Ref)
-	if layout.Temporary(i.Key) || !layout.Keep(rule.Keep).Wants(i.Key) {
+	if layout.Temporary(i.Key) || !rule.Keep.Wants(i.Key) {
 		i.Skip = outcome.Excluded
 		return
 	}

@@ -394,3 +394,28 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Error("a warmer without time")
 	}
 }
+
+// TestReplayOfWhatExpired: an event that comes again late is not filled twice,
+// but one that is replayed is, when its records no longer count.
+func TestReplayOfWhatExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, &fakeStore{fill: always("e"), head: always("e")})
+		req := Request{Objects: unsized("a"), Priority: Routine, EventTime: time.Now()}
+		for _, tt := range []struct {
+			priority Priority
+			want     Counts
+		}{
+			{Routine, Counts{Total: 1, Filled: 1}},
+			{Routine, Counts{Total: 1, AlreadyWarm: 1}},
+			{Backfill, Counts{Total: 1, Filled: 1}},
+			{Backfill, Counts{Total: 1, Filled: 1}}, // a day later
+		} {
+			req.Priority = tt.priority
+			if got := r.warm(t, req); got.Objects != tt.want {
+				t.Errorf("%+v, want %+v", got.Objects, tt.want)
+			}
+			time.Sleep(r.warmer.ttl + 1) // of the bubble's clock
+		}
+	})
+}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/prestage/prestage/internal/layout"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -65,7 +67,7 @@ func TestParse(t *testing.T) {
 					Buckets:  []string{"ckpt-*"}, Prefixes: []string{"run-7/", "*/checkpoints/"},
 				},
 				Format: "dcp", Include: []string{"**/*.distcp", ".metadata"}, Exclude: []string{"*.tmp"},
-				MinBytes: &thousand, MaxBytes: 5e12, Policy: Atomic, Keep: Restore, Lane: Model,
+				MinBytes: &thousand, MaxBytes: 5e12, Policy: Atomic, Keep: layout.KeepRestore, Lane: Model,
 				Clusters: []string{"us-east-04a", "7"},
 			}, {
 				Name: "whole", Match: Match{Buckets: []string{"hot"}}, WholeBucket: true,

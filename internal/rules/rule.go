@@ -7,6 +7,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/prestage/prestage/internal/layout"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -18,16 +19,6 @@ type Policy string
 const (
 	Eager  Policy = "eager"  // each as soon as its event comes
 	Atomic Policy = "atomic" // all when the checkpoint is complete
-)
-
-// Keep says which part of a checkpoint is filled.
-type Keep string
-
-// What to keep. None is All.
-const (
-	Restore Keep = "restore" // what resuming the training reads
-	Serve   Keep = "serve"   // what inference reads: no optimizer states
-	All     Keep = "all"
 )
 
 // Lane says whose turn an event's fills have.
@@ -55,9 +46,9 @@ type Rule struct {
 	MinBytes *int64 `yaml:"min_bytes"`
 	MaxBytes int64  `yaml:"max_bytes"`
 
-	Policy Policy `yaml:"policy"`
-	Keep   Keep   `yaml:"keep"`
-	Lane   Lane   `yaml:"lane"`
+	Policy Policy      `yaml:"policy"`
+	Keep   layout.Keep `yaml:"keep"` // which part of a checkpoint is filled
+	Lane   Lane        `yaml:"lane"`
 
 	// Clusters are those whose caches are warmed; none: all.
 	Clusters []string `yaml:"clusters"`

@@ -51,7 +51,7 @@ var ruleShape = shape{
 		{key: "min_bytes", shape: shape{doc: "Objects not larger are skipped; instead of PRESTAGE_MIN_BYTES.", most: maxBytes}},
 		{key: "max_bytes", shape: shape{doc: "Larger objects are skipped; 0: none.", most: maxBytes}},
 		{key: "policy", shape: oneOf("When objects of a checkpoint are filled: each at once, or all when it is complete.", string(Eager), string(Atomic))},
-		{key: "keep", shape: oneOf("What of a checkpoint is filled: what training resumes from, what inference reads, or all.", string(Restore), string(Serve), string(All))},
+		{key: "keep", shape: oneOf("What of a checkpoint is filled: what training resumes from, what inference reads, or all.", string(layout.KeepRestore), string(layout.KeepServe), string(layout.KeepAll))},
 		{key: "lane", shape: oneOf("Whose turn the fills have, instead of the lane of the event's subject.", string(Model), string(Checkpoint))},
 		{key: "clusters", shape: texts("The only clusters whose caches are warmed.", checkCluster)},
 		{key: "whole_bucket", shape: shape{doc: "Allows events that name all of a bucket, s3://bucket/.", flag: true}},
