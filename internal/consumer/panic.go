@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"time"
 
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -42,7 +41,7 @@ func (l *Lane) fail(ctx, start context.Context, d *delivery, p *caught) Settleme
 	case held.Final():
 		return l.complete(ctx, start, d, held.Receipt)
 	}
-	if early := time.Until(held.RetryAt); early > earlySlack { // it was counted already
+	if early := held.early(); early > 0 { // it was counted already
 		return Settlement{Action: Retry, Delay: early}
 	}
 	r := blank.after(held.Receipt)

@@ -20,10 +20,6 @@ import (
 // goneAfter is the age from which a missing object is taken for deleted.
 const goneAfter = time.Hour
 
-// earlySlack is how much before its time a redelivery may come and still be the
-// next attempt: a server's restart rounds deadlines by up to a second.
-const earlySlack = 2 * time.Second
-
 // fullPause is how long an event waits whose dead letter found no room.
 const fullPause = time.Minute
 
@@ -44,7 +40,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 	if held.Final() {
 		return l.complete(ctx, start, d, held.Receipt)
 	}
-	if early := time.Until(held.RetryAt); early > earlySlack {
+	if early := held.early(); early > 0 {
 		return Settlement{Action: Retry, Delay: early}
 	}
 	failpoint.Hit("receipt-read")

@@ -69,6 +69,24 @@ func (r *Receipt) Final() bool {
 	return r.Outcome == Warm || r.Outcome == Skipped || r.Outcome == DeadLettered
 }
 
+const (
+	// earlySlack is how much before its time a redelivery may come and still be the
+	// next attempt: a server's restart rounds deadlines by up to a second.
+	earlySlack = 2 * time.Second
+	// longestWait is more than any attempt is put off. What a receipt says beyond
+	// was written by a clock far from ours, or by somebody else.
+	longestWait = 12 * time.Minute
+)
+
+// early is how long it still is until the next attempt, 0 when that is due.
+func (r *Receipt) early() time.Duration {
+	early := time.Until(r.RetryAt)
+	if early <= earlySlack || early > longestWait {
+		return 0
+	}
+	return early
+}
+
 // after returns r with what an attempt takes over from the one before.
 func (r Receipt) after(held Receipt) Receipt {
 	if held.Outcome == Pending {

@@ -24,7 +24,7 @@ var eventMutants = []mutant{
 	},
 	{
 		"every event ends once, in what its receipt says", "an early redelivery is an attempt",
-		"internal/consumer/process.go", "early > earlySlack {", "early > earlySlack && false {",
+		"internal/consumer/receipt.go", "early <= earlySlack || ", "true || early <= earlySlack || ",
 		"internal/consumer", "TestProcessEarlyRedelivery",
 	},
 	{
