@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/prestage/prestage/internal/app"
@@ -49,6 +50,15 @@ func (c replayCmd) fromList(ctx context.Context, w world, cfg app.Config, out *r
 	list := replay.NewList(engine.Warmer, c.Rate, c.MaxBytes, c.Force, func(r prestage.Result) {
 		out.failed(failure{Replay: c.Name, URI: r.Ref.String(), Reason: r.Reason, Error: r.Err.Error()})
 	})
+	if js != nil {
+		stream, err := js.Stream(ctx, cfg.Stream)
+		switch {
+		case err == nil:
+			defer list.Follow(work, stream, cfg.Durables())()
+		case !errors.Is(err, jetstream.ErrStreamNotFound): // without it there is no live work
+			return fmt.Errorf("stream %s (PRESTAGE_STREAM): %w", cfg.Stream, err)
+		}
+	}
 	out.watch(list.Progress, engine.Up)
 	err = c.eachObject(uris, func(batch []object.Attrs, prefix object.Ref) error { return list.Warm(work, ctx, batch, prefix) })
 	switch {

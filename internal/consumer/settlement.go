@@ -186,8 +186,10 @@ func lonely(held map[string]time.Time, report prestage.Report, patience time.Dur
 // could rely on and need not be text.
 func busyKey(ref object.Ref) string { return Hash(ref.String())[:32] }
 
+// firstOf is earlier, or now where that is not known or, by a clock ahead of ours,
+// still to come.
 func firstOf(earlier, now time.Time) time.Time {
-	if earlier.IsZero() {
+	if earlier.IsZero() || earlier.After(now) {
 		return now
 	}
 	return earlier

@@ -133,6 +133,11 @@ func TestDecide(t *testing.T) {
 			report: prestage.Report{Problems: problems{badRequest}},
 			want:   want{Refused: now.Add(-time.Minute), Delay: time.Minute},
 		},
+		"refused first by a clock ahead of ours": {
+			held:   Receipt{FirstRefusal: now.Add(time.Hour)},
+			report: prestage.Report{Problems: problems{badRequest}},
+			want:   want{Refused: now, Delay: 15 * time.Second},
+		},
 		"refused for an hour": {
 			held:   Receipt{FirstRefusal: now.Add(-time.Hour)},
 			report: prestage.Report{Problems: problems{refused}},

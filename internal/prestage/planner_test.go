@@ -283,6 +283,22 @@ func TestShardCheckOverflow(t *testing.T) {
 	}
 }
 
+// TestShardCheckIsBounded has indexes name more files than one may.
+func TestShardCheckIsBounded(t *testing.T) {
+	t.Parallel()
+	c := shardCheck{limit: 100, room: newRoom(1000)}
+	for index := range 3 {
+		var names []string
+		for i := range maxManifestFiles / 2 {
+			names = append(names, fmt.Sprintf("p/%d/%d", index, i))
+		}
+		c.expect(ckpt(fmt.Sprintf("p/%d/i", index)), unsized(names...))
+	}
+	if n := len(c.expected); n != maxManifestFiles {
+		t.Errorf("%d names are remembered", n)
+	}
+}
+
 // TestPlanAsksForSizes has 200 objects, more than are asked about at once.
 func TestPlanAsksForSizes(t *testing.T) {
 	t.Parallel()

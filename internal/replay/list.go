@@ -3,7 +3,10 @@ package replay
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
@@ -21,6 +24,7 @@ type List struct {
 	rewarmBefore time.Time
 	failed       func(prestage.Result)
 	meter        *meter
+	behind       behind
 	full         chan struct{} // closed when the most bytes are filled
 	counts       counts
 }
@@ -34,6 +38,18 @@ func NewList(w warmer, perSecond float64, maxBytes int64, force bool, failed fun
 		l.rewarmBefore = time.Now()
 	}
 	return l
+}
+
+// Follow keeps what the list asks for behind the live lanes of stream, until the
+// function that it returns is called.
+func (l *List) Follow(ctx context.Context, stream jetstream.Stream, live []string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { l.behind.watch(ctx, stream, live) })
+	return func() {
+		cancel()
+		watching.Wait()
+	}
 }
 
 // Progress is how far it is. Events count the calls of Warm.
@@ -53,7 +69,7 @@ func (l *List) Warm(ctx, start context.Context, objects []object.Attrs, prefix o
 	}()
 	req := prestage.Request{
 		Objects: objects, Prefix: prefix, Complete: true, Stated: true, Seen: time.Now(), MissingIsGone: true,
-		Priority: prestage.Backfill, RewarmBefore: l.rewarmBefore, Pace: l.meter, AskSizes: l.meter.most > 0,
+		Priority: prestage.Backfill, RewarmBefore: l.rewarmBefore, Pace: paced{l.meter, &l.behind}, AskSizes: l.meter.most > 0,
 		Observe: func(r prestage.Result) {
 			l.counts.observe(r)
 			if r.Err != nil && !errors.Is(r.Err, outcome.Interrupted) {
