@@ -62,7 +62,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 		progress := l.memory.take(key)
 		var report prestage.Report
 		if resolveErr == nil || len(ev.Objects) > 0 {
-			report = l.telling(ctx, key, blank, held, func(waiting func()) prestage.Report {
+			report = l.noteWaiting(ctx, key, blank, held, func(waiting func()) prestage.Report {
 				req := l.request(ev, d)
 				req.Waiting = waiting
 				return l.warm(ctx, start, req, ev, d, progress)

@@ -11,9 +11,9 @@ import (
 // be for an hour.
 const budgetUsedUp = "PRESTAGE_BUDGET is used up, fills wait for room in it"
 
-// telling has an attempt made, and puts on record when its fills wait for the
+// noteWaiting has an attempt made, and puts on record when its fills wait for the
 // budget: as the pending receipt of this attempt, which what comes of it replaces.
-func (l *Lane) telling(ctx context.Context, key string, r Receipt, h held, attempt func(waiting func()) prestage.Report) prestage.Report {
+func (l *Lane) noteWaiting(ctx context.Context, key string, r Receipt, h held, attempt func(waiting func()) prestage.Report) prestage.Report {
 	ctx, cancel := context.WithCancel(ctx)
 	waits := make(chan struct{}, 1)
 	r = r.after(h.Receipt)
