@@ -14,11 +14,11 @@ func isIndex(a object.Attrs) bool { return layout.IsIndex(a.Key) && a.Size <= ma
 // come before their index in a listing ("-" sorts before "."), so the keys that
 // were seen are remembered.
 type shardCheck struct {
-	limit    int // of keys seen
+	limit    int // of keys seen, and of keys expected
 	room     *room
 	seen     markSet
 	overflow string              // the first key that was not remembered
-	expected map[string]struct{} // keys that an index names and nobody saw yet, not more than one index may name
+	expected map[string]struct{} // keys that an index names and nobody saw yet; not more than one may name
 }
 
 func (c *shardCheck) saw(key string) {
@@ -36,7 +36,7 @@ func (c *shardCheck) saw(key string) {
 func (c *shardCheck) expect(index object.Ref, shards []object.Attrs) {
 	for _, s := range shards {
 		forgotten := c.overflow != "" && c.overflow <= s.Key && s.Key < index.Key
-		if forgotten || c.seen.get(shortHash([]byte(s.Key))) != 0 || len(c.expected) >= maxManifestFiles {
+		if forgotten || c.seen.get(shortHash([]byte(s.Key))) != 0 || len(c.expected) >= min(c.limit, maxManifestFiles) {
 			continue
 		}
 		if c.expected == nil {
