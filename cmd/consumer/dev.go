@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 
@@ -54,11 +53,14 @@ func (d devCmd) Validate() error {
 
 // Run shows the proof and stays up.
 func (d devCmd) Run(ctx context.Context, w world) error {
-	level := slog.LevelWarn
-	if d.Verbose {
-		level = slog.LevelInfo
+	logs, err := w.logSettings()
+	if err != nil {
+		return err
 	}
-	log := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level}))
+	log := w.quietLogger()
+	if d.Verbose {
+		log = w.logger(logs)
+	}
 	var mlflow []string
 	for _, line := range w.environ {
 		if strings.HasPrefix(line, "MLFLOW_") {

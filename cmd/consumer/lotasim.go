@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 
 	lotasim "github.com/prestage/prestage/internal/lotasim/run"
 )
@@ -14,6 +13,9 @@ type lotasimCmd struct {
 
 // Run serves until a signal.
 func (l lotasimCmd) Run(ctx context.Context, w world) error {
-	log := slog.New(slog.NewTextHandler(w.stderr, nil))
-	return lotasim.Run(ctx, l.Options, log, w.stdout)
+	c, err := w.logSettings()
+	if err != nil {
+		return err
+	}
+	return lotasim.Run(ctx, l.Options, w.logger(c), w.stdout)
 }

@@ -125,6 +125,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"lotasim", "--bucket", "A_B"}, nil, "A_B"},
 		{[]string{"lotasim", "--access-key", ""}, nil, "--access-key"},
 		{[]string{"lotasim", "more"}, nil, "more"},
+		{[]string{"lotasim"}, []string{"LOG_FORMAT=xml"}, `LOG_FORMAT="xml": want text or json`},
+		{[]string{"dev"}, []string{"LOG_LEVEL=loud"}, `LOG_LEVEL="loud": want`},
 		{[]string{"gateway", "more"}, nil, "more"},
 		{[]string{"gateway"}, []string{"PRESTAGE_GATEWAY_ADDR=8081"}, `PRESTAGE_GATEWAY_ADDR="8081": want host:port`},
 		{[]string{"gateway"}, []string{"PRESTAGE_GATEWAY_ADDR=127.0.0.1:0", "PRESTAGE_GATEWAY_TOKENS_FILE=/no/such"}, `PRESTAGE_GATEWAY_TOKENS_FILE="/no/such"`},
@@ -193,6 +195,13 @@ func TestLogger(t *testing.T) {
 		log.Info("loud")
 		if got := errs.String(); !strings.HasPrefix(got, want) || strings.Contains(got, "quiet") {
 			t.Errorf("%q: %q", format, got)
+		}
+		errs.Reset()
+		quiet := (world{stderr: &errs, environ: []string{"LOG_FORMAT=" + format, "PRESTAGE_CLUSTER="}}).quietLogger()
+		quiet.Info("quiet")
+		quiet.Warn("loud")
+		if got := errs.String(); !strings.HasPrefix(got, want) || strings.Contains(got, "quiet") {
+			t.Errorf("of a command, %q: %q", format, got)
 		}
 	}
 }

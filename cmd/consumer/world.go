@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -70,7 +72,14 @@ func loadAWS(ctx context.Context, log *slog.Logger) (aws.Config, error) {
 	return c, nil
 }
 
+// logSettings are LOG_LEVEL and LOG_FORMAT, whatever the other settings are.
+func (w world) logSettings() (app.Config, error) {
+	return app.ParseConfig(slices.DeleteFunc(slices.Clone(w.environ), func(line string) bool { return !strings.HasPrefix(line, "LOG_") }))
+}
+
 // quietLogger is for commands whose output is for people: warnings only.
 func (w world) quietLogger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	c, _ := w.logSettings() // a wrong one has ended the program
+	c.LogLevel = max(c.LogLevel, slog.LevelWarn)
+	return w.logger(c)
 }

@@ -32,7 +32,7 @@ type emulator struct {
 	http                 *http.Client
 }
 
-var listening = regexp.MustCompile(`msg=listening name=(\w+) addr=(\S+)`)
+var listening = regexp.MustCompile(`"msg":"listening","name":"(\w+)","addr":"([^"]+)"`)
 
 // startEmulator starts one with the buckets. When the test ends it has to end
 // on SIGTERM, without a data race.
