@@ -56,6 +56,41 @@ func TestInstancesShareAnAccount(t *testing.T) {
 	}
 }
 
+// TestAccountIsNotOverwritten: what another wrote meanwhile is kept, on an account
+// that is new and on one that is there.
+func TestAccountIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	js := natstest.Start(t).JetStream(t)
+	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "prestage_receipts"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := budget.NewKV(js.Conn(), kv, "c1", slog.New(slog.DiscardHandler)), budget.NewKV(js.Conn(), kv, "c1", slog.New(slog.DiscardHandler))
+	spend := func(a *budget.Account) bool {
+		a.Spent = append(a.Spent, budget.Minute{At: time.Now(), Bytes: 1})
+		return true
+	}
+	for round := range 2 {
+		calls := 0
+		err := one.Update(t.Context(), func(a *budget.Account) bool {
+			if calls++; calls == 1 {
+				if err := other.Update(t.Context(), spend); err != nil {
+					t.Error(err)
+				}
+			}
+			return spend(a)
+		})
+		entry, getErr := kv.Get(t.Context(), budget.Key("c1"))
+		if err != nil || getErr != nil {
+			t.Fatal(err, getErr)
+		}
+		a, err := budget.Parse(entry.Value())
+		if want := 2 * (round + 1); err != nil || len(a.Spent) != want || calls != 2 {
+			t.Errorf("%d entries after %d calls, want %d: %v", len(a.Spent), calls, want, err)
+		}
+	}
+}
+
 func TestDamagedAccount(t *testing.T) {
 	t.Parallel()
 	js := natstest.Start(t).JetStream(t)

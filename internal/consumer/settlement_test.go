@@ -248,3 +248,23 @@ func TestScheduleSpansHalfAnHour(t *testing.T) {
 		t.Errorf("8 attempts span %s", total)
 	}
 }
+
+func TestMostSkips(t *testing.T) {
+	t.Parallel()
+	all := outcome.SkipReasons()
+	first, last := all[0], all[len(all)-1]
+	for name, tt := range map[string]struct {
+		skips map[outcome.Reason]int
+		want  outcome.Reason
+	}{
+		"none":     {nil, outcome.NotActionable},
+		"one":      {map[outcome.Reason]int{last: 1}, last},
+		"the most": {map[outcome.Reason]int{first: 3, last: 2}, first},
+		"the last": {map[outcome.Reason]int{first: 2, last: 3}, last},
+		"as many":  {map[outcome.Reason]int{first: 2, last: 2}, first},
+	} {
+		if got := MostSkips(tt.skips); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}

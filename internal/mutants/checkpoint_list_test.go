@@ -127,4 +127,19 @@ var checkpointMutants = []mutant{
 		"internal/prestage/warmer.go", "bytes >= e.req.TotalBytes {", "true {",
 		"internal/prestage", "TestAnnouncedBytes",
 	},
+	{
+		"a prefix is listed again until nothing new appears", "for ever",
+		"internal/prestage/warmer.go", "const maxRelists = 3", "const maxRelists = 300",
+		"internal/prestage", "TestRelisting",
+	},
+	{
+		"plan --no-index reads no index file", "it reads those that it lists",
+		"internal/prestage/survey.go", "isIndex(a) && s.check.Of(a.Key) && !w.req.NoIndex {", "isIndex(a) && s.check.Of(a.Key) {",
+		"internal/prestage", "TestPlan",
+	},
+	{
+		"warm uses NATS only when NATS_URL is set", "it always does",
+		"cmd/consumer/warm.go", "	if !w.natsNamed() {", "	if false {",
+		"cmd/consumer", "TestWarm",
+	},
 }

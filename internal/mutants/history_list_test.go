@@ -134,9 +134,9 @@ var historyMutants = []mutant{
 		"internal/prestage", "TestRoutineWorkWaitsForTheBudget",
 	},
 	{
-		"no hour has more bytes than its budget", "each instance has one of its own",
-		"internal/budget/kv.go", "		if persist.Conflict(err) {", "		if false {",
-		"internal/budget", "TestInstancesShareAnAccount",
+		"no hour has more bytes than its budget", "instances overwrite each other's account",
+		"internal/budget/kv.go", "_, err = s.kv.Update(ctx, s.key, value, revision)", "_, err = s.kv.Put(ctx, s.key, value)",
+		"internal/budget", "TestAccountIsNotOverwritten",
 	},
 	{
 		"models go first", "they wait for the budget",

@@ -48,11 +48,6 @@ var natsMutants = []mutant{
 		"internal/app", "TestRunProvisionsAgain",
 	},
 	{
-		"a message has one owner when it is settled", "what a deleted consumer had is given back",
-		"internal/consumer/process.go", "	case gone(ctx, start), errors.Is(err, errOutlived):\n", "	case errors.Is(err, errOutlived):\n",
-		"internal/consumer", "TestLaneAbandonsWithAnother",
-	},
-	{
 		"a message has one owner when it is settled", "it is settled for a consumer that has just gone",
 		"internal/consumer/lane.go", "	if gone(ctx, start) { // since process ended, perhaps\n		return\n	}\n", "",
 		"internal/consumer", "TestLaneAbandonsInTheLastMoment",
@@ -64,7 +59,7 @@ var natsMutants = []mutant{
 	},
 	{
 		"a long fill keeps its message", "an AckWait that is shortened is not followed",
-		"internal/consumer/keepalive.go", "			case <-changed:\n				continue\n", "",
+		"internal/consumer/keepalive.go", "	if wait == a.wait {", "	if wait == a.wait || a.wait > 0 {",
 		"internal/consumer", "TestKeepAliveFollows",
 	},
 	{

@@ -39,6 +39,21 @@ var setupMutants = []mutant{
 		"internal/app", "TestParseConfigRefuses",
 	},
 	{
+		"a wrong setting stops the program at start", "a cluster's name may be anything",
+		"internal/app/validate.go", "	if !token.MatchString(c.Cluster) {", "	if false {",
+		"internal/app", "TestParseConfigRefuses",
+	},
+	{
+		"a listener on port 0 tells its address", "under another name",
+		"internal/app/http.go", `"listening", slog.String("name", name), `, `"bound", slog.String("name", name), `,
+		"internal/app", "TestListeningIsLogged",
+	},
+	{
+		"what a replay writes bears its name", "its letters do not",
+		"internal/consumer/outbox.go", "named(dlq.Subject(r.Cluster, d.Stream, d.Seq), o.name)", "dlq.Subject(r.Cluster, d.Stream, d.Seq)",
+		"internal/consumer", "TestNamed",
+	},
+	{
 		"a wrong setting stops the program at start", "with the code of a failure",
 		"cmd/consumer/main.go", "	case errors.As(err, &setting):\n		return exitUsage\n", "	case errors.As(err, &setting):\n		return exitFailed\n",
 		"cmd/consumer", "TestExit",
@@ -152,6 +167,11 @@ var verdictMutants = []mutant{
 		"internal/confirm", "TestSample",
 	},
 	{
+		"an object that alone is throttled ends as fill_failed", "it is waited for, for ever",
+		"internal/consumer/settlement.go", "		if d.alone {", "		if false {",
+		"internal/consumer", "TestDecide",
+	},
+	{
 		"all objects already warm is warm", "it is a skip",
 		"internal/consumer/settlement.go", "	case report.Objects.Filled+report.Objects.AlreadyWarm+report", "	case report.Objects.Filled+report",
 		"internal/consumer", "TestDecide",
@@ -159,7 +179,7 @@ var verdictMutants = []mutant{
 	{
 		"a skipped event tells the reason of most of its objects", "it tells the last one",
 		"internal/consumer/settlement.go", "		if skips[r] > n {", "		if skips[r] > 0 && n >= 0 {",
-		"internal/consumer", "TestDecide",
+		"internal/consumer", "TestMostSkips",
 	},
 	{
 		"event_to_warm_seconds counts from the stream's timestamp", "it counts from when the event was taken",

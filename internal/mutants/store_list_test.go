@@ -10,7 +10,7 @@ var storeMutants = []mutant{
 	},
 	{
 		"a fill is what the store says it is", "keys of a listing may be anywhere",
-		"internal/prestage/listing.go", "if !strings.HasPrefix(a.Key, prefix.Key) || a.Key <= last {", "if false {",
+		"internal/prestage/listing.go", "if !strings.HasPrefix(a.Key, prefix.Key) || a.Key <= last {", "if false && a.Key <= last {",
 		"internal/prestage", "TestPlan",
 	},
 	{
@@ -20,7 +20,7 @@ var storeMutants = []mutant{
 	},
 	{
 		"a fill is what the store says it is", "a probe's answer may be about other bytes",
-		"internal/prestage/probe.go", `!strings.HasPrefix(r.header.Get("Content-Range"), want):`, `want == "":`,
+		"internal/prestage/probe.go", `!strings.HasPrefix(r.header.Get("Content-Range"), want):`, `want == "" && !strings.HasPrefix(r.header.Get("Content-Range"), want):`,
 		"internal/prestage", "TestProbeRefusesOtherAnswers",
 	},
 	{
@@ -91,7 +91,7 @@ var storeMutants = []mutant{
 	{
 		"a skewed clock is set right", "only for HEADs",
 		"internal/prestage/s3.go", "clockSigner{heads.signer, &heads.clock}", "heads.signer",
-		"internal/prestage", "TestClockIsSetRightForAll",
+		"internal/prestage", "TestClockIsSharedByAll",
 	},
 	{
 		"one request fills: HEAD with Range bytes=0-0", "without a key it is about the bucket",
@@ -101,7 +101,7 @@ var storeMutants = []mutant{
 	{
 		"a bucket outside PRESTAGE_BUCKETS gets no request", "what a manifest lists is not looked at",
 		"internal/prestage/manifestparser.go", "		return check(a.Ref)", "		return a.Ref.Check()",
-		"internal/prestage", "TestManifestIsRefused",
+		"internal/prestage", "TestPlan",
 	},
 	{
 		"requests stay below what the store takes", "429 and time-outs change nothing",
@@ -111,7 +111,7 @@ var storeMutants = []mutant{
 	{
 		"requests stay below what the store takes", "slower plain HEADs change nothing",
 		"internal/prestage/guard.go", "			g.limiter.headed(a.Latency)\n", "",
-		"internal/prestage", "TestSlowHeads",
+		"internal/prestage", "TestBusyMetadata",
 	},
 	{
 		"while the endpoint is down it waits", "an outage uses up tries",
@@ -130,12 +130,27 @@ var storeMutants = []mutant{
 	},
 	{
 		"a bucket that refuses holds up no other", "it is never tried again",
-		"internal/prestage/bucket.go", "refusedFor     = 5 * time.Second ", "refusedFor     = 5000 * time.Hour ",
+		"internal/prestage/bucket.go", "	case b.refusal != nil && time.Now().Before(b.until):", "	case b.refusal != nil:",
 		"internal/prestage", "TestBreakerTriesAgain",
 	},
 	{
 		"a bucket that refuses holds up no other", "HeadBucket's refusal counts for one that serves",
-		"internal/prestage/breaker.go", "	if b.refusal == nil && !b.served {", "	if b.refusal == nil {",
+		"internal/prestage/bucket.go", "		b.served = b.served || failure == nil\n", "",
 		"internal/prestage", "TestHeadBucketRefuses",
+	},
+	{
+		"metrics tell what is wrong", "the gauge says that the endpoint is up",
+		"internal/prestage/endpoint.go", "	e.up(cause == nil)\n", "	e.up(true)\n",
+		"internal/prestage", "TestEndpointComesBack",
+	},
+	{
+		"one event or bucket holds no others", "one is served to its end",
+		"internal/prestage/queue.go", "	r.order.MoveToBack(e)\n", "",
+		"internal/prestage", "TestBucketsInTurn",
+	},
+	{
+		"one event or bucket holds no others", "what is less urgent never has its turn",
+		"internal/prestage/priority.go", "			l.passed[i]++\n", "",
+		"internal/prestage", "TestLeastShare",
 	},
 }

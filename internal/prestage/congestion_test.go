@@ -137,6 +137,36 @@ func TestThrottledStore(t *testing.T) {
 	})
 }
 
+// TestBusyMetadata: plain HEADs that take much longer than they used to say that
+// the store is busy, although it refuses nothing.
+func TestBusyMetadata(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRigOf(t, &fakeStore{}, 300)
+		l := r.guard.limiter
+		l.update(func() { l.governor.limit = 300 })
+		heads := func(latency time.Duration) {
+			for range 4 * headSamples {
+				time.Sleep(10 * time.Millisecond) // of the bubble's clock
+				_, err := r.guard.plainHead(t.Context(), t.Context(), Claim{}, ckpt("k"), func(context.Context, object.Ref) (Answer, error) {
+					return Answer{Status: 200, Latency: latency}, nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		heads(10 * time.Millisecond)
+		if n := l.Limit(); n != 300 {
+			t.Errorf("the limit is %d while HEADs are quick", n)
+		}
+		heads(time.Second)
+		if n := l.Limit(); n == 300 {
+			t.Error("the limit stays while HEADs are slow")
+		}
+	})
+}
+
 func TestOneTroubledObject(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -187,27 +187,29 @@ func TestBodyAfterHead(t *testing.T) {
 	}
 }
 
+// newSkewed is a store whose clock is an hour ahead, and which refuses what was
+// signed more than five minutes off.
+func newSkewed(t *testing.T, requests *atomic.Int32) *S3 {
+	t.Helper()
+	page := []byte(`<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`)
+	return newWire(t, func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		now := time.Now().Add(time.Hour)
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil || now.Sub(signed).Abs() > 5*time.Minute {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		if r.URL.Query().Has("list-type") {
+			_, _ = w.Write(page)
+		}
+	})
+}
+
 // TestClockIsSetRightForAll: the other requests are signed by the same clock.
 func TestClockIsSetRightForAll(t *testing.T) {
 	t.Parallel()
-	const ahead = time.Hour
-	page := []byte(`<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`)
-	newSkewed := func(t *testing.T, requests *atomic.Int32) *S3 {
-		t.Helper()
-		return newWire(t, func(w http.ResponseWriter, r *http.Request) {
-			requests.Add(1)
-			now := time.Now().Add(ahead)
-			w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
-			signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
-			if err != nil || now.Sub(signed).Abs() > 5*time.Minute {
-				w.WriteHeader(http.StatusForbidden)
-				return
-			}
-			if r.URL.Query().Has("list-type") {
-				_, _ = w.Write(page)
-			}
-		})
-	}
 	for op := range newSkewed(t, new(atomic.Int32)).asks(t) {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
@@ -218,6 +220,26 @@ func TestClockIsSetRightForAll(t *testing.T) {
 				if err := s.asks(t)[op](); err != nil || requests.Load() != want {
 					t.Errorf("%d requests, want %d: %v", requests.Load(), want, err)
 				}
+			}
+		})
+	}
+}
+
+// TestClockIsSharedByAll: what one request has learnt of the clock holds for the
+// next, whoever sends it.
+func TestClockIsSharedByAll(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"fill", "head", "get", "list", "head bucket"} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int32
+			asks := newSkewed(t, &requests).asks(t)
+			if err := asks["fill"](); err != nil {
+				t.Fatal(err)
+			}
+			requests.Store(0)
+			if err := asks[op](); err != nil || requests.Load() != 1 {
+				t.Errorf("%d requests, want 1: %v", requests.Load(), err)
 			}
 		})
 	}
