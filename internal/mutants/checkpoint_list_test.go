@@ -38,6 +38,11 @@ var checkpointMutants = []mutant{
 		"internal/prestage", "TestPlan",
 	},
 	{
+		"plan --no-index reads no index file", "it reads those that it lists",
+		"internal/prestage/survey.go", "isIndex(a) && s.check.Of(a.Key) && !w.req.NoIndex {", "isIndex(a) && s.check.Of(a.Key) {",
+		"internal/prestage", "TestPlan",
+	},
+	{
 		"with policy atomic nothing is filled early", "a part is filled on its own event",
 		"internal/prestage/claims.go", `	if i.Skip == "" && n.policy(i.Ref) == rules.Atomic && layout.Awaits(i.Key, n.named(i.Ref)) {`, "	if false {",
 		"internal/prestage", "TestNotices",
@@ -98,6 +103,11 @@ var checkpointMutants = []mutant{
 		"internal/rules", "TestFor",
 	},
 	{
+		"warm uses NATS only when NATS_URL is set", "it always does",
+		"cmd/consumer/warm.go", "	if !w.natsNamed() {", "	if false {",
+		"cmd/consumer", "TestWarm",
+	},
+	{
 		"rules say what is warmed", "what no rule wants here is listed all the same",
 		"internal/prestage/planner.go", "	if w.rules.Reach(w.cluster, ", "	if true || w.rules.Reach(w.cluster, ",
 		"internal/prestage", "TestPlanByRules",
@@ -123,23 +133,13 @@ var checkpointMutants = []mutant{
 		"internal/prestage", "TestPlan",
 	},
 	{
-		"fewer objects than announced is incomplete", "bytes that nobody listed are not compared",
-		"internal/prestage/warmer.go", "bytes >= e.req.TotalBytes {", "true {",
-		"internal/prestage", "TestAnnouncedBytes",
-	},
-	{
 		"a prefix is listed again until nothing new appears", "for ever",
 		"internal/prestage/warmer.go", "const maxRelists = 3", "const maxRelists = 300",
 		"internal/prestage", "TestRelisting",
 	},
 	{
-		"plan --no-index reads no index file", "it reads those that it lists",
-		"internal/prestage/survey.go", "isIndex(a) && s.check.Of(a.Key) && !w.req.NoIndex {", "isIndex(a) && s.check.Of(a.Key) {",
-		"internal/prestage", "TestPlan",
-	},
-	{
-		"warm uses NATS only when NATS_URL is set", "it always does",
-		"cmd/consumer/warm.go", "	if !w.natsNamed() {", "	if false {",
-		"cmd/consumer", "TestWarm",
+		"fewer objects than announced is incomplete", "bytes that nobody listed are not compared",
+		"internal/prestage/warmer.go", "bytes >= e.req.TotalBytes {", "true {",
+		"internal/prestage", "TestAnnouncedBytes",
 	},
 }

@@ -64,6 +64,11 @@ var gatewayMutants = []mutant{
 		"internal/gateway", "TestDuplicates",
 	},
 	{
+		"what a sender sends twice is stored once", "but for what prestage publish sends",
+		"internal/publish/publish.go", "	m.Header.Set(nats.MsgIdHdr, MessageID(e.Source, e.ID))\n", "",
+		"internal/publish", "TestMessage",
+	},
+	{
 		"no secret is told", "a hook's headers go into the stream",
 		"internal/gateway/letter.go", `		case lower == "content-type":`, "		default:\n			out[name] = values\n		case lower == \"content-type\":",
 		"internal/gateway", "TestRoutes",
@@ -97,6 +102,16 @@ var gatewayMutants = []mutant{
 		"hostile input is refused", "a tracking server's answer may have any size",
 		"internal/resolve/tracking.go", "	case len(body) > maxAnswer:", "	case false:",
 		"internal/resolve", "TestAnswers",
+	},
+	{
+		"a bucket outside PRESTAGE_BUCKETS gets no request", "sources of the rules file may be in any",
+		"internal/rules/check.go", "	if bucket := bucketOf(uri); !allow(bucket) {", "	if bucket := bucketOf(uri); bucket == \"\" {",
+		"internal/rules", "TestParseRefuses",
+	},
+	{
+		"an alias or a tag publishes a model only where it says so", "every alias does",
+		"internal/resolve/mlflow.go", "	return false\n}\n\n// Tag is Alias", "	return true\n}\n\n// Tag is Alias",
+		"internal/resolve", "TestDefaultMarks",
 	},
 	{
 		"reconcile publishes an event once", "also when it waits for another attempt",

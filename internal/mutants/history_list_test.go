@@ -84,6 +84,11 @@ var historyMutants = []mutant{
 		"cmd/consumer", "TestWait",
 	},
 	{
+		"wait keeps to what --require asks for", "accepted is enough",
+		"cmd/consumer/wait.go", "	return need == outcome.Accepted || (", "	return true || need == outcome.Accepted || (",
+		"cmd/consumer", "TestWait",
+	},
+	{
 		"pause stops a lane for all replicas", "the pause is over at once",
 		"cmd/consumer/pause.go", "PauseConsumer(ctx, stream, durable, until)", "PauseConsumer(ctx, stream, durable, until.Add(-c.For))",
 		"cmd/consumer", "TestPause",
@@ -97,6 +102,31 @@ var historyMutants = []mutant{
 		"pause stops a lane for all replicas", "it is taken for a stall",
 		"internal/consumer/pull.go", " || info.Paused ", " ",
 		"internal/consumer", "TestStall",
+	},
+	{
+		"dlq touches what was selected", "letters of other reasons, too",
+		"cmd/consumer/dlqselect.go", "	case len(f.Reason) > 0 && !slices.Contains(f.Reason, string(l.Reason)):", "	case false:",
+		"cmd/consumer", "TestDLQSelects",
+	},
+	{
+		"dlq touches what was selected", "younger letters, too",
+		"cmd/consumer/dlqselect.go", "	case f.OlderThan > 0 && age < f.OlderThan:", "	case false:",
+		"cmd/consumer", "TestDLQSelects",
+	},
+	{
+		"dlq deletes and sends what it was told to", "purge --dry-run deletes",
+		"cmd/consumer/dlq.go", "		if c.DryRun {\n			err := m.each", "		if false {\n			err := m.each",
+		"cmd/consumer", "TestDLQPurge",
+	},
+	{
+		"dlq deletes and sends what it was told to", "purge asks nobody",
+		"cmd/consumer/dlq.go", "	if !c.Yes && !c.DryRun && !isTerminal(w.stdin) {", "	if false {",
+		"cmd/consumer", "TestDLQUsage",
+	},
+	{
+		"dlq deletes and sends what it was told to", "redrive --dry-run sends",
+		"cmd/consumer/dlq.go", "	if c.DryRun {\n		row.Result = dryRun\n		if l.Mark", "	if false {\n		row.Result = dryRun\n		if l.Mark",
+		"cmd/consumer", "TestDLQRedrive",
 	},
 	{
 		"a superseded checkpoint is skipped", "one on another subject supersedes",

@@ -114,6 +114,16 @@ var storeMutants = []mutant{
 		"internal/prestage", "TestBusyMetadata",
 	},
 	{
+		"one event or bucket holds no others", "one is served to its end",
+		"internal/prestage/queue.go", "	r.order.MoveToBack(e)\n", "",
+		"internal/prestage", "TestBucketsInTurn",
+	},
+	{
+		"one event or bucket holds no others", "what is less urgent never has its turn",
+		"internal/prestage/priority.go", "			l.passed[i]++\n", "",
+		"internal/prestage", "TestLeastShare",
+	},
+	{
 		"while the endpoint is down it waits", "an outage uses up tries",
 		"internal/prestage/retry.go", "				s.Reset()\n				continue\n", "				return v, err\n",
 		"internal/prestage", "TestRetry",
@@ -129,6 +139,11 @@ var storeMutants = []mutant{
 		"internal/prestage", "TestEndpointComesBack",
 	},
 	{
+		"metrics tell what is wrong", "the gauge says that the endpoint is up",
+		"internal/prestage/endpoint.go", "	e.up(cause == nil)\n", "	e.up(true)\n",
+		"internal/prestage", "TestEndpointComesBack",
+	},
+	{
 		"a bucket that refuses holds up no other", "it is never tried again",
 		"internal/prestage/bucket.go", "	case b.refusal != nil && time.Now().Before(b.until):", "	case b.refusal != nil:",
 		"internal/prestage", "TestBreakerTriesAgain",
@@ -137,20 +152,5 @@ var storeMutants = []mutant{
 		"a bucket that refuses holds up no other", "HeadBucket's refusal counts for one that serves",
 		"internal/prestage/bucket.go", "		b.served = b.served || failure == nil\n", "",
 		"internal/prestage", "TestHeadBucketRefuses",
-	},
-	{
-		"metrics tell what is wrong", "the gauge says that the endpoint is up",
-		"internal/prestage/endpoint.go", "	e.up(cause == nil)\n", "	e.up(true)\n",
-		"internal/prestage", "TestEndpointComesBack",
-	},
-	{
-		"one event or bucket holds no others", "one is served to its end",
-		"internal/prestage/queue.go", "	r.order.MoveToBack(e)\n", "",
-		"internal/prestage", "TestBucketsInTurn",
-	},
-	{
-		"one event or bucket holds no others", "what is less urgent never has its turn",
-		"internal/prestage/priority.go", "			l.passed[i]++\n", "",
-		"internal/prestage", "TestLeastShare",
 	},
 }
