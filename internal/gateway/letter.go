@@ -115,7 +115,7 @@ func (g *Gateway) subject(route events.Route, ev events.Event) string {
 	to := g.cfg.Subjects
 	hook := route != events.RouteEvents && route != events.RouteS3
 	switch {
-	case route == events.RouteS3 && (ev.Kind == "" || ev.Kind == events.KindObject), ev.Kind == events.KindObject:
+	case route == events.RouteS3 && (ev.Kind == "" || ev.Format == events.FormatSNS), ev.Kind == events.KindObject:
 		return to.Object
 	case hook, ev.Kind == events.KindModel,
 		ev.Format == events.FormatNative && ev.Model != "" && ev.Run == "": // as "prestage publish" takes it

@@ -1,25 +1,20 @@
 package gateway
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/events"
@@ -97,6 +92,11 @@ func TestRoutes(t *testing.T) {
 			"SNS", "/hooks/s3", `{"Type":"Notification","MessageId":"m","TopicArn":"arn:t","Message":"{\"Event\":\"s3:TestEvent\"}"}`,
 			[]string{"Authorization: Basic c25zOmEtdG9rZW4tZm9yLWV2ZW50cw=="},
 			want{"events.object.created", "m", "arn:t", "s3", true},
+		},
+		{
+			"SNS before it is confirmed", "/hooks/s3", `{"Type":"SubscriptionConfirmation","MessageId":"c","TopicArn":"arn:t","Message":"You have chosen"}`,
+			[]string{bearerHeader},
+			want{"events.object.created", "c", "arn:t", "sns", true},
 		},
 		{"MLflow", "/hooks/mlflow", mlflowBody, signedMLflow("d1", mlflowBody), want{"events.model.published.llama", "d1", "/hooks/mlflow", "mlflow", true}},
 		{"W&B", "/hooks/wandb", wandbBody, []string{"X-Wandb-Signature: " + wandbSig, "Authorization: Bearer of-wandb"}, want{"events.model.published", "", "", "wandb", true}},
@@ -325,69 +325,6 @@ func TestIdentitiesOfRoutes(t *testing.T) {
 	}
 }
 
-// farAway is a stream whose every acknowledgement takes a while.
-type farAway struct{ jetstream.JetStream }
-
-func (f farAway) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	time.Sleep(100 * time.Millisecond)
-	return f.JetStream.PublishMsg(ctx, m, opts...)
-}
-
-// TestBatchToAStreamFarAway: a whole batch is stored within the time that one
-// request has, or whoever sends it again would never come to an end.
-func TestBatchToAStreamFarAway(t *testing.T) {
-	t.Parallel()
-	b := setup(t, nil)
-	b.link.Use(farAway{b.js})
-	items := make([]string, maxBatch)
-	for i := range items {
-		items[i] = strings.Replace(structured, "step-100", fmt.Sprint("step-", i), 1)
-	}
-	a := b.post(t, "/v1/events", "["+strings.Join(items, ",")+"]", bearerHeader, "Content-Type: application/cloudevents-batch+json")
-	if a.status != 202 || b.stored(t) != maxBatch {
-		t.Errorf("status %d, %d stored: %.300s", a.status, b.stored(t), a.body)
-	}
-}
-
-// TestEmptyBatch: the HTTP binding of CloudEvents allows one.
-func TestEmptyBatch(t *testing.T) {
-	t.Parallel()
-	b := setup(t, nil)
-	a := b.post(t, "/v1/events", "[]", bearerHeader, "Content-Type: application/cloudevents-batch+json")
-	if a.status != 202 || a.body != "[]\n" {
-		t.Errorf("status %d: %s", a.status, a.body)
-	}
-}
-
-func TestBatch(t *testing.T) {
-	t.Parallel()
-	b := setup(t, nil)
-	var items []string
-	for i := range 100 {
-		items = append(items, strings.Replace(structured, "step-100", fmt.Sprint("step-", i), 1))
-	}
-	body := "[ " + strings.Join(items, ",\n ") + " ]"
-	headers := []string{bearerHeader, "Content-Type: application/cloudevents-batch+json; charset=utf-8"}
-	for _, duplicate := range []bool{false, true} {
-		a := b.post(t, "/v1/events", body, headers...)
-		var sent []publish.Sent
-		if err := json.Unmarshal([]byte(a.body), &sent); err != nil || a.status != 202 || len(sent) != len(items) {
-			t.Fatalf("status %d, %d events, %v: %s", a.status, len(sent), err, a.body)
-		}
-		for i, s := range sent {
-			if s.ID != fmt.Sprint("run-7-step-", i) || s.Duplicate != duplicate {
-				t.Errorf("event %d: %+v", i, s)
-			}
-			if m := b.message(t, s.Seq); string(m.Data) != items[i] || m.Header.Get("Content-Type") != "application/cloudevents+json" {
-				t.Errorf("event %d: stored %v %s", i, m.Header, m.Data)
-			}
-		}
-	}
-	if n := b.stored(t); n != uint64(len(items)) {
-		t.Errorf("%d messages are stored, want %d", n, len(items))
-	}
-}
-
 // TestHooksStoreWhatTheyCannotRead: nobody reads the answer to a webhook, so that
 // what a later version may read, and an operator should see, is stored.
 func TestHooksStoreWhatTheyCannotRead(t *testing.T) {
@@ -429,160 +366,5 @@ func TestReceipts(t *testing.T) {
 	}
 	if r.EventID != id || r.StreamSeq != s.Seq+1 {
 		t.Errorf("receipt %+v, want that with the highest sequence", r)
-	}
-}
-
-// TestOutage sends events while NATS goes away and comes back: each 202 is in the
-// stream, every other answer is a 503 that says when to try again.
-func TestOutage(t *testing.T) {
-	t.Parallel()
-	b := setup(t, nil)
-	if a := b.do(t, "GET", "/readyz", nil); a.status != 200 {
-		t.Fatalf("not ready: %s", a.body)
-	}
-	var mu sync.Mutex
-	taken, refused := map[string]uint64{}, 0
-	var stop atomic.Bool
-	var senders sync.WaitGroup
-	for sender := range 8 {
-		senders.Go(func() {
-			for i := 0; !stop.Load(); i++ {
-				id := fmt.Sprintf("%d-%d", sender, i)
-				a := b.post(t, "/v1/events", strings.Replace(structured, "run-7-step-100", id, 1), bearerHeader)
-				mu.Lock()
-				switch {
-				case a.status == 202:
-					taken[id] = a.sent(t).Seq
-				case a.status == 503 && a.header.Get("Retry-After") == "2":
-					refused++
-				default:
-					t.Errorf("status %d: %s", a.status, a.body)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	atLeast := func(what string, n func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-			mu.Lock()
-			done := n()
-			mu.Unlock()
-			if done {
-				return
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("waited too long: " + what)
-			}
-		}
-	}
-	atLeast("some events are taken", func() bool { return len(taken) > 50 })
-	b.nats.Stop()
-	atLeast("some events are refused", func() bool { return refused > 50 })
-	if a := b.do(t, "GET", "/readyz", nil); a.status != 503 {
-		t.Errorf("ready without NATS: %s", a.body)
-	}
-	if a := b.do(t, "GET", "/healthz", nil); a.status != 200 {
-		t.Errorf("not alive without NATS: %s", a.body)
-	}
-	b.nats.Restart(t)
-	before := len(taken)
-	atLeast("more events are taken", func() bool { return len(taken) > before+50 })
-	stop.Store(true)
-	senders.Wait()
-	for id, seq := range taken {
-		if m := b.message(t, seq); !strings.Contains(string(m.Data), `"id":"`+id+`"`) {
-			t.Errorf("event %s is not message %d: %s", id, seq, m.Data)
-		}
-	}
-}
-
-// TestServerThatSaysNothing: NATS comes back as a server that takes connections and
-// no more. Whoever sends an event is told at once to come again.
-func TestServerThatSaysNothing(t *testing.T) {
-	t.Parallel()
-	b := setup(t, nil)
-	b.nats.Stop()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", strings.TrimPrefix(b.nats.URL(), "nats://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tried := make(chan net.Conn)
-	go func() {
-		defer close(tried)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			tried <- conn
-		}
-	}()
-	defer func() {
-		_ = l.Close()
-		for conn := range tried {
-			_ = conn.Close()
-		}
-	}()
-	conn := <-tried
-	defer conn.Close() // which ends the try
-	begun := time.Now()
-	for range 3 {
-		if a := b.post(t, "/v1/events", structured, bearerHeader); a.status != 503 || a.header.Get("Retry-After") == "" {
-			t.Errorf("status %d: %s", a.status, a.body)
-		}
-	}
-	if a := b.do(t, "GET", "/readyz", nil); a.status != 503 {
-		t.Errorf("ready: %s", a.body)
-	}
-	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("the answers took %s", took)
-	}
-}
-
-// TestStreamsThatAreNotOurs: an event is not taken where nobody consumes it.
-func TestStreamsThatAreNotOurs(t *testing.T) {
-	t.Parallel()
-	b := setup(t, func(c *Config) {
-		c.Subjects = Subjects{Model: "elsewhere.model", Checkpoint: "nowhere", Object: "nowhere"}
-	})
-	b.stream(t, "OTHER", "elsewhere.>")
-	for body, want := range map[string]struct {
-		status int
-		detail string
-	}{
-		`{"uri":"s3://ckpt/a"}`:               {503, "no stream takes"},
-		`{"uri":"s3://models/a","model":"m"}`: {500, "OTHER"},
-	} {
-		if p := b.post(t, "/v1/events", body, bearerHeader).problem(t, want.status); !strings.Contains(p.Detail, want.detail) {
-			t.Errorf("detail %q, want %q in it", p.Detail, want.detail)
-		}
-	}
-}
-
-// TestSlowBodies: senders who dawdle, and need no secret for that, hold up neither
-// other routes, nor health, nor the hooks of their own route.
-func TestSlowBodies(t *testing.T) {
-	t.Parallel()
-	b := setup(t, nil)
-	for n := range 2 * (maxInHand + 8) {
-		length := 100
-		if n%2 == 1 {
-			length = smallBody + 1
-		}
-		var d net.Dialer
-		conn, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(b.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := fmt.Fprintf(conn, "POST /hooks/wandb HTTP/1.1\r\nHost: a\r\nX-Wandb-Signature: x\r\nContent-Length: %d\r\n\r\n{", length); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.post(t, "/v1/events", structured, bearerHeader).sent(t)
-	b.post(t, "/hooks/wandb", wandbBody, "X-Wandb-Signature: "+wandbSig).sent(t)
-	if a := b.do(t, "GET", "/healthz", nil); a.status != 200 {
-		t.Errorf("status %d", a.status)
 	}
 }
