@@ -83,7 +83,7 @@ func (c replayCmd) Run(ctx context.Context, w world) error {
 	if c.FromList != "" || len(failed.uris) > 0 {
 		return c.fromList(ctx, w, cfg, out, failed.uris)
 	}
-	return c.fromHistory(ctx, w, cfg, out, selection)
+	return c.fromHistory(ctx, w, cfg, out, selection, failed)
 }
 
 // config is the environment's, as the flags change it.
@@ -149,7 +149,7 @@ func (c replayCmd) durations() string {
 	return ""
 }
 
-func (c replayCmd) fromHistory(ctx context.Context, w world, cfg app.Config, out *replayOutput, selection replay.Selection) error {
+func (c replayCmd) fromHistory(ctx context.Context, w world, cfg app.Config, out *replayOutput, selection replay.Selection, failed failures) error {
 	log := w.quietLogger()
 	aws, err := loadAWS(ctx, log)
 	if err != nil {
@@ -163,6 +163,9 @@ func (c replayCmd) fromHistory(ctx context.Context, w world, cfg app.Config, out
 		return err
 	}
 	defer h.Close()
+	if err := failed.checkStream(h.Stream.CachedInfo()); err != nil {
+		return &exitError{exitUsage, fmt.Errorf("--retry-failed %s: %w", c.RetryFailed, err)}
+	}
 	h.Lane.Name = c.Name
 	r := &replay.Replay{
 		Selection: selection, Stream: h.Stream, Lane: h.Lane, AckWait: cfg.AckWait,

@@ -203,3 +203,29 @@ func FuzzParseFailures(f *testing.F) {
 		}
 	})
 }
+
+// TestFailuresOfAnEarlierStream: sequences of a stream that is no more are not
+// taken for those of the one that has its name.
+func TestFailuresOfAnEarlierStream(t *testing.T) {
+	t.Parallel()
+	created := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	mirror := jetstream.StreamConfig{Name: "EVENTS", Mirror: &jetstream.StreamSource{Name: "HUB"}}
+	for name, tt := range map[string]struct {
+		lines   string
+		config  jetstream.StreamConfig
+		refused bool
+	}{
+		"of this one":     {`{"stream":"EVENTS","seq":7,"stream_time":"2026-11-20T10:00:00Z"}`, jetstream.StreamConfig{Name: "EVENTS"}, false},
+		"not told":        {`{"stream":"EVENTS","seq":7}`, jetstream.StreamConfig{Name: "EVENTS"}, false},
+		"one earlier":     {`{"stream":"EVENTS","seq":7,"stream_time":"2026-11-20T10:00:01Z"}` + "\n" + `{"stream":"EVENTS","seq":8,"stream_time":"2026-11-20T09:59:59Z"}`, jetstream.StreamConfig{Name: "EVENTS"}, true},
+		"of a mirror, so": {`{"stream":"EVENTS","seq":7,"stream_time":"2026-11-20T09:59:59Z"}`, mirror, false},
+	} {
+		f, err := parseFailures(strings.NewReader(tt.lines), "f", "EVENTS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.checkStream(&jetstream.StreamInfo{Config: tt.config, Created: created}); (err != nil) != tt.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -36,7 +38,8 @@ func failureOf(r consumer.Receipt, name string) failure {
 type failures struct {
 	seqs  []uint64 // sorted, each once
 	uris  []string
-	names []string // of the replays that wrote it
+	names []string  // of the replays that wrote it
+	first time.Time // the earliest stream's timestamp of the events, zero when none tells
 }
 
 // Bounds of a file of failures.
@@ -73,6 +76,9 @@ func parseFailures(file io.Reader, path, stream string) (f failures, err error) 
 			f.uris = append(f.uris, l.URI)
 		case l.Seq > 0 && l.Stream == stream:
 			f.seqs = append(f.seqs, l.Seq)
+			if at := l.StreamTime; !at.IsZero() && (f.first.IsZero() || at.Before(f.first)) {
+				f.first = at
+			}
 		case l.Seq > 0:
 			return f, fmt.Errorf("%s:%d: of the stream %q, PRESTAGE_STREAM is %s", path, n, l.Stream, stream)
 		default:
@@ -102,4 +108,16 @@ func (f failures) span() (from, to uint64) {
 		return 0, 0
 	}
 	return f.seqs[0], f.seqs[len(f.seqs)-1]
+}
+
+// checkStream refuses events of a stream that was there before this one of the
+// same name, whose sequences name other events. A stream that copies another has
+// events that are older than itself.
+func (f failures) checkStream(s *jetstream.StreamInfo) error {
+	copies := s.Config.Mirror != nil || len(s.Config.Sources) > 0
+	if f.first.IsZero() || copies || !f.first.Before(s.Created) {
+		return nil
+	}
+	return fmt.Errorf("its events are of a stream %s that was there before: the one that there is now was created at %s, and its sequences are other events",
+		s.Config.Name, s.Created.UTC().Format(time.RFC3339))
 }
