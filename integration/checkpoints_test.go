@@ -53,7 +53,7 @@ func TestCheckpointByItsMarker(t *testing.T) {
 			for _, key := range tt.texts {
 				w.store.PutBytes(bucket, key, []byte("x"))
 			}
-			w.run(t, "PRESTAGE_CONFIRM=response")
+			w.run(t)
 			w.ends(t, w.notice(t, "ObjectCreated:Put", tt.told), "warm")
 			r := w.ends(t, w.notice(t, tt.event, tt.last), "warm")
 			if diff := cmp.Diff(tt.want, r.Objects); diff != "" {
@@ -133,7 +133,7 @@ func TestAtomicCheckpoint(t *testing.T) {
 	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.run(t, "PRESTAGE_RULES="+rules, "PRESTAGE_CONFIRM=response", "PRESTAGE_MAX_ATTEMPTS=1")
+	w.run(t, "PRESTAGE_RULES="+rules, "PRESTAGE_MAX_ATTEMPTS=1")
 
 	const (
 		first, second, optimizer = "r/checkpoint-5/model-00001-of-00002.safetensors", "r/checkpoint-5/model-00002-of-00002.safetensors", "r/checkpoint-5/optimizer.pt"

@@ -62,7 +62,7 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	w.put("first/a", "first/b", "first/c", "second", "other")
-	settings := []string{"PRESTAGE_CONFIRM=response", "PRESTAGE_BUDGET=35MB", "PRESTAGE_ACK_WAIT=5s"}
+	settings := []string{"PRESTAGE_BUDGET=35MB", "PRESTAGE_ACK_WAIT=5s"}
 	p := w.run(t, settings...)
 	w.ends(t, w.checkpoint(t, "first", map[string]any{"uri": uri("first/"), "complete": true}), "warm")
 	asked := once("first/a", "first/b", "first/c")
@@ -135,7 +135,7 @@ func TestLargerThanTheCache(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put("three/a", "three/b", "three/c", "two/a", "two/b")
 	w.store.Put(bucket, "one", 30_000_000)
-	w.run(t, "PRESTAGE_CONFIRM=response", "PRESTAGE_CACHE_BYTES=25MB")
+	w.run(t, "PRESTAGE_CACHE_BYTES=25MB")
 	for id, key := range map[string]string{"a prefix": "three/", "an object": "one"} {
 		s := w.object(t, id, key)
 		r := w.ends(t, s, "dead_lettered")

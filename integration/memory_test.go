@@ -32,8 +32,7 @@ func testMemory(t *testing.T, complete bool) {
 	if err := w.store.AddRange(bucket, "run-7/step-100/shard-%06d.pt", objects, large); err != nil {
 		t.Fatal(err)
 	}
-	// A confirmation that finds a read slow asks again, which is not counted here.
-	p := launch(t, plainBuild, w.environ(t, "PRESTAGE_CONFIRM=response")).ready(t)
+	p := launch(t, plainBuild, w.environ(t)).ready(t)
 	s := w.checkpoint(t, "step-100", map[string]any{"uri": uri("run-7/step-100/"), "complete": complete, "total_objects": objects})
 
 	w.progress(t, objects)

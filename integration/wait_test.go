@@ -125,7 +125,7 @@ func TestStatusOfAnEvent(t *testing.T) {
 	w.put("run-7/a", "run-7/b")
 	w.store.Put(bucket, "run-7/small", small)
 	hold := w.lota.holdFills(t)
-	daemon := w.run(t, "PRESTAGE_CONFIRM=response")
+	daemon := w.run(t)
 	s := w.checkpoint(t, "step-1", map[string]any{"uri": uri("run-7/"), "complete": true})
 	w.lota.filling(t, 2)
 	type story struct {

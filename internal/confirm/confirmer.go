@@ -35,6 +35,8 @@ type Prober interface {
 	// from the request to the first byte of the answer. The error's status is 412
 	// when there is another version now.
 	Probe(ctx context.Context, t Target, offset int64) (time.Duration, error)
+	// Head sends a plain HEAD of t, and returns the time as Probe does.
+	Head(ctx context.Context, t Target) (time.Duration, error)
 	// Ask sends the ranged HEAD of t once more.
 	Ask(ctx context.Context, t Target) error
 }
@@ -116,6 +118,13 @@ func (c *Confirmer) ReadsTell() bool {
 	return c.reads.Tells()
 }
 
+// Quiet says that no probe may be sent: requests were throttled a moment ago.
+func (c *Confirmer) Quiet() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.budget.isQuiet(time.Now())
+}
+
 // Request counts a request that is no probe, and whether it was throttled.
 func (c *Confirmer) Request(throttled bool) {
 	c.mu.Lock()
@@ -188,20 +197,33 @@ func (c *Confirmer) ReadBefore(ctx context.Context, p Prober, t Target) {
 	offsets := placesBefore(t.Size, c.rnd)
 	c.mu.Unlock()
 	times := make([]time.Duration, len(offsets))
-	errs := make([]error, len(offsets))
-	var wg sync.WaitGroup
-	for i, offset := range offsets {
-		wg.Go(func() { times[i], errs[i] = p.Probe(ctx, t, offset) })
-	}
-	wg.Wait()
+	head, err := besideHead(ctx, p, t, func() error {
+		errs := make([]error, len(offsets))
+		var wg sync.WaitGroup
+		for i, offset := range offsets {
+			wg.Go(func() { times[i], errs[i] = p.Probe(ctx, t, offset) })
+		}
+		wg.Wait()
+		return errors.Join(errs...)
+	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := errors.Join(errs...); err != nil {
+	if err != nil {
 		c.failed(err)
 		return
 	}
-	c.reads.Before(t.version(), times)
+	c.reads.Before(t.version(), times, head)
 	c.tell()
+}
+
+// besideHead calls read, and sends a plain HEAD at the same moment.
+func besideHead(ctx context.Context, p Prober, t Target, read func() error) (head time.Duration, err error) {
+	var failed error
+	var wg sync.WaitGroup
+	wg.Go(func() { head, failed = p.Head(ctx, t) })
+	err = read()
+	wg.Wait()
+	return head, errors.Join(err, failed)
 }
 
 // failed takes what a probe's failure says of the endpoint.

@@ -31,6 +31,7 @@ const (
 	maxBothSlow  = 0.25 // share of final pairs that may be slow twice,
 	keptBothSlow = 0.5  // and go on to
 	finalPairs   = 32   // final pairs that are looked at
+	minMissing   = 0.25 // share of objects that were not cached before: fewer may be chance
 	maxOutliers  = 1    // objects whose misses may have come below the limit
 	recentGroups = 8    // of the newest groups,
 	recentMisses = 2    // so many must be misses
@@ -47,12 +48,13 @@ const (
 // Reads tells by the time that reads take whether what they read was cached. Its
 // zero value cannot tell. It is not safe for concurrent use.
 type Reads struct {
-	// Alone has what an object's own misses were like suffice for it, while no
-	// more is known: it may be the only one.
+	// Alone has what an object's own misses were like suffice for it, until much
+	// was tried: it may be the only one.
 	Alone bool
 
 	before ring[group]
 	pairs  ring[pair]
+	heads  ring[float64] // beside final pairs, as logarithms of seconds
 
 	stale bool
 	trust trust
@@ -62,13 +64,6 @@ type Reads struct {
 type version struct {
 	ref  object.Ref
 	etag string
-}
-
-// group is what the reads of an object took before its fill, as logarithms of
-// seconds.
-type group struct {
-	of    version
-	times []float64
 }
 
 // pair is the first read of a place and the second, as logarithms of seconds.
@@ -90,9 +85,9 @@ type trust struct {
 func logSeconds(d time.Duration) float64 { return math.Log(max(d.Seconds(), 1e-6)) }
 
 // Before takes the reads, all made at once, of an object that nobody was seen
-// to ask for.
-func (r *Reads) Before(of version, times []time.Duration) {
-	g := group{of, make([]float64, len(times))}
+// to ask for, and the plain HEAD that was sent at the same moment.
+func (r *Reads) Before(of version, times []time.Duration, head time.Duration) {
+	g := group{of, make([]float64, len(times)), logSeconds(head)}
 	for i, d := range times {
 		g.times[i] = logSeconds(d)
 	}
@@ -100,11 +95,14 @@ func (r *Reads) Before(of version, times []time.Duration) {
 	r.stale = true
 }
 
-// after takes the pairs of a round, made after a fill was asked for, and says
-// what they show; last: there will be no other round.
-func (r *Reads) after(of version, pairs []pair, last bool) finding {
+// after takes the pairs of a round, made after a fill was asked for, and the plain
+// HEAD sent with them, and says what they show; last: there will be no other round.
+func (r *Reads) after(of version, pairs []pair, head time.Duration, last bool) finding {
 	known := r.of(of)
 	f := known.judge(pairs)
+	if last || f == present {
+		r.heads.add(maxHeads, logSeconds(head))
+	}
 	for _, p := range pairs {
 		if p.final = last || f == present; !p.single {
 			r.pairs.add(maxPairs, p)
@@ -120,10 +118,10 @@ func (r *Reads) after(of version, pairs []pair, last bool) finding {
 // of is what is known of an object.
 func (r *Reads) of(of version) trust {
 	t := r.learnt()
-	if t.ok || !r.Alone {
+	if t.ok || !r.Alone || len(r.before.values) >= muchTried {
 		return t
 	}
-	for _, g := range r.before.values {
+	for _, g := range r.atRest() {
 		if g.of == of {
 			return r.own(g)
 		}
@@ -163,24 +161,25 @@ func (r *Reads) Tells() bool { return r.learnt().ok }
 func (r *Reads) Sure() bool { t := r.learnt(); return t.ok && t.sure }
 
 func (r *Reads) learn() trust {
-	cut := r.hitCut()
+	_, cut := r.hits()
 	there := func(g group) bool { return slices.Max(g.times) <= cut }
+	before := r.atRest()
 	recent := 0
-	for _, g := range r.before.newest(recentGroups) {
+	for _, g := range before[:min(len(before), recentGroups)] {
 		if !there(g) {
 			recent++
 		}
 	}
-	if recent == 0 || (recent < recentMisses && len(r.before.values) >= recentGroups) {
+	if recent == 0 || (recent < recentMisses && len(before) >= recentGroups) {
 		return trust{}
 	}
 	var fastest []float64 // miss of each object
-	for _, g := range r.before.values {
+	for _, g := range before {
 		if !there(g) { // all of an object's reads fast: it was cached before
 			fastest = append(fastest, slices.Min(g.times))
 		}
 	}
-	if len(fastest) < minObjects {
+	if len(fastest) < minObjects || float64(len(fastest)) < minMissing*float64(len(before)) {
 		return trust{}
 	}
 	t := trust{limit: lowerBound(fastest), miss: middle(fastest)}
@@ -196,23 +195,6 @@ func (r *Reads) learn() trust {
 	t.ok = r.hitsPass(&t)
 	t.sure = outliers == 0 && len(r.before.values) >= muchTried
 	return t
-}
-
-// hitCut is what only few second reads of final rounds exceed, as far as they
-// are hits.
-func (r *Reads) hitCut() float64 {
-	var seconds []float64
-	for _, p := range r.pairs.values {
-		if p.final {
-			seconds = append(seconds, p.second)
-		}
-	}
-	if len(seconds) == 0 {
-		return math.Inf(-1)
-	}
-	at := middle(seconds)
-	scatter := 1.4826 * median(seconds, func(x float64) float64 { return math.Abs(x - at) })
-	return at + min(max(3*scatter, minCut), maxCut)
 }
 
 // lowerBound is what the fastest of an object's misses falls below with a

@@ -22,10 +22,10 @@ func taught(objects, pairs int, miss, hit time.Duration) *Reads {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	near := func(d time.Duration) time.Duration { return time.Duration(float64(d) * (0.95 + 0.1*rnd.Float64())) }
 	for i := range objects {
-		r.Before(numbered(i), []time.Duration{near(miss), near(miss), near(miss), near(miss)})
+		r.Before(numbered(i), []time.Duration{near(miss), near(miss), near(miss), near(miss)}, near(plainHead))
 	}
 	for range pairs {
-		r.after(numbered(-1), []pair{at(near(hit), near(hit))}, true)
+		r.after(numbered(-1), []pair{at(near(hit), near(hit))}, plainHead, true)
 	}
 	return r
 }
@@ -62,7 +62,7 @@ func TestSure(t *testing.T) {
 	if !many.Sure() || taught(muchTried-1, 40, 20*ms, 2*ms).Sure() {
 		t.Errorf("of %d objects %v, of one less %v", muchTried, many.Sure(), taught(muchTried-1, 40, 20*ms, 2*ms).Sure())
 	}
-	many.Before(numbered(0), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms})
+	many.Before(numbered(0), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms}, plainHead)
 	if many.Sure() || !many.Tells() {
 		t.Errorf("one that came like a hit: sure %v, tells %v", many.Sure(), many.Tells())
 	}
@@ -77,17 +77,17 @@ func TestTrustIsLost(t *testing.T) {
 	for name, change := range map[string]func(*Reads){
 		"all cached before": func(r *Reads) {
 			for i := range recentGroups {
-				r.Before(numbered(i), []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms})
+				r.Before(numbered(i), []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms}, plainHead)
 			}
 		},
 		"fast misses": func(r *Reads) {
 			for i := range 2 {
-				r.Before(numbered(i), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms})
+				r.Before(numbered(i), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms}, plainHead)
 			}
 		},
 		"hits are slow": func(r *Reads) {
 			for range finalPairs {
-				r.after(numbered(-1), []pair{at(20*ms, 20*ms)}, true)
+				r.after(numbered(-1), []pair{at(20*ms, 20*ms)}, plainHead, true)
 			}
 		},
 	} {
@@ -122,15 +122,92 @@ func TestOwnMisses(t *testing.T) {
 		r := taught(1, 0, tt.miss, tt.hit)
 		r.Alone = tt.alone
 		round := []pair{at(tt.hit, tt.hit), at(tt.hit, tt.hit), at(tt.hit, tt.hit)}
-		r.after(numbered(tt.of), round, false)
+		r.after(numbered(tt.of), round, plainHead, false)
 		if tt.want == missing {
 			round[1] = at(tt.miss, tt.hit)
 		}
-		if got := r.after(numbered(tt.of), round, false); got != tt.want {
+		if got := r.after(numbered(tt.of), round, plainHead, false); got != tt.want {
 			t.Errorf("%s: %d, want %d", name, got, tt.want)
 		}
 		if r.Tells() {
 			t.Errorf("%s: said of all objects", name)
+		}
+	}
+}
+
+// TestBesideHead: what slowed down the HEAD, too, is no miss, and a miss is only as
+// slow as it was beside its HEAD.
+func TestBesideHead(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for name, tt := range map[string]struct {
+		miss, head time.Duration
+		tells      bool
+		limit      time.Duration // at most, and at least half of it
+	}{
+		"as after a fill":                {20 * ms, plainHead, true, 20 * ms},
+		"a little slower":                {20 * ms, plainHead * 3 / 2, true, 20 * ms * 2 / 3},
+		"everything three times as slow": {60 * ms, plainHead * 3, true, 20 * ms},
+		"all equally slow":               {20 * ms, plainHead * 10, false, 0},
+		"hardly slower than HEADs were":  {20 * ms, plainHead * 7, false, 0},
+		"quicker than after a fill":      {20 * ms, plainHead / 2, true, 20 * ms},
+	} {
+		r := taught(0, 40, tt.miss, 2*ms)
+		for i := range 40 {
+			r.Before(numbered(i), []time.Duration{tt.miss, tt.miss, tt.miss, tt.miss}, tt.head)
+		}
+		limit := time.Duration(math.Exp(r.learnt().limit) * float64(time.Second))
+		if r.Tells() != tt.tells || (tt.tells && (limit > tt.limit || limit < tt.limit/2)) {
+			t.Errorf("%s: tells %v, limit %s, want %v, %s", name, r.Tells(), limit, tt.tells, tt.limit)
+		}
+	}
+}
+
+// TestStarving: now and then all is slow, HEADs too or just not, and nothing else ever
+// is.
+func TestStarving(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for name, tt := range map[string]struct {
+		every int
+		head  time.Duration
+	}{
+		"HEADs too":                  {2, 30 * ms},
+		"by chance a HEAD was quick": {8, plainHead},
+	} {
+		r := taught(0, 40, 20*ms, 2*ms)
+		for i := range maxGroups {
+			if i%tt.every == 0 {
+				r.Before(numbered(i), []time.Duration{30 * ms, 31 * ms, 30 * ms, 29 * ms}, tt.head)
+			} else {
+				r.Before(numbered(i), []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms}, plainHead)
+			}
+			if i > maxGroups-recentGroups { // as recent as can be
+				r.Before(numbered(i), []time.Duration{30 * ms, 31 * ms, 30 * ms, 29 * ms}, tt.head)
+			}
+		}
+		if r.Tells() {
+			t.Errorf("%s: told by %+v", name, r.learnt())
+		}
+	}
+}
+
+// TestOwnMissesForAWhile: once much was tried in vain, an object's own misses do not
+// suffice either.
+func TestOwnMissesForAWhile(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for others, want := range map[int]finding{0: present, muchTried - 1: unclear} {
+		r := taught(0, 0, 20*ms, 2*ms)
+		r.Alone = true
+		for i := range others { // cached before
+			r.Before(numbered(1+i), []time.Duration{5 * ms, 5 * ms, 5 * ms, 5 * ms}, plainHead)
+		}
+		r.Before(numbered(0), []time.Duration{20 * ms, 20 * ms, 20 * ms, 20 * ms}, plainHead)
+		round := []pair{at(5*ms, 5*ms), at(5*ms, 5*ms), at(5*ms, 5*ms)}
+		r.after(numbered(0), round, plainHead, false)
+		if got := r.after(numbered(0), round, plainHead, false); got != want {
+			t.Errorf("beside %d others: %d, want %d", others, got, want)
 		}
 	}
 }

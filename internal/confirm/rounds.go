@@ -229,13 +229,13 @@ func (c *Confirmer) round(ctx context.Context, p Prober, w *waiting) {
 	offsets := places(w.Size, witnesses, c.rnd)
 	c.mu.Unlock()
 
-	pairs, err := readPairs(ctx, p, w.Target, offsets, limit)
+	pairs, head, err := readPairs(ctx, p, w.Target, offsets, limit)
 	for _, pair := range pairs {
 		if w.reserved -= 2; pair.single {
 			w.reserved++
 		}
 	}
-	if !c.learn(w, pairs, err) {
+	if !c.learn(w, pairs, head, err) {
 		return
 	}
 	ctx, cancel := context.WithDeadline(ctx, w.Until)
@@ -248,7 +248,7 @@ func (c *Confirmer) round(ctx context.Context, p Prober, w *waiting) {
 // learn takes what a round has brought, and plans the next unless the matter
 // has ended. It says that the fill is to be asked for again: were it missing,
 // only other places than these would show it now.
-func (c *Confirmer) learn(w *waiting, pairs []pair, err error) (again bool) {
+func (c *Confirmer) learn(w *waiting, pairs []pair, head time.Duration, err error) (again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last := w.round == len(roundsAt)-1
@@ -256,7 +256,7 @@ func (c *Confirmer) learn(w *waiting, pairs []pair, err error) (again bool) {
 	w.err = err
 	switch {
 	case err == nil:
-		f = c.reads.after(w.version(), pairs, last)
+		f = c.reads.after(w.version(), pairs, head, last)
 		if w.expected > 0 && (last || (w.round == 0 && c.reads.Tells())) {
 			c.pace.saw(f)
 		}
@@ -268,7 +268,10 @@ func (c *Confirmer) learn(w *waiting, pairs []pair, err error) (again bool) {
 		w.end(Changed)
 		return false
 	default:
-		c.failed(err)
+		if c.failed(err); c.budget.isQuiet(time.Now()) {
+			c.putOff(w) // this round is still to come
+			return false
+		}
 	}
 	switch {
 	case f == present:
@@ -321,9 +324,9 @@ func latest(a, b time.Time) time.Time {
 }
 
 // readPairs reads all offsets at once, so that no miss can bring what another
-// would have missed. Then it reads again what took longer than limit, by the
-// logarithm, and in any case the last.
-func readPairs(ctx context.Context, p Prober, t Target, offsets []int64, limit float64) ([]pair, error) {
+// would have missed, beside a plain HEAD. Then it reads again what took longer than
+// limit, by the logarithm, and in any case the last.
+func readPairs(ctx context.Context, p Prober, t Target, offsets []int64, limit float64) ([]pair, time.Duration, error) {
 	pairs := make([]pair, len(offsets))
 	errs := make([]error, len(offsets))
 	read := func(again func(int) bool, keep func(*pair, float64)) error {
@@ -341,11 +344,13 @@ func readPairs(ctx context.Context, p Prober, t Target, offsets []int64, limit f
 		wg.Wait()
 		return errors.Join(errs...)
 	}
-	err := read(func(int) bool { return true }, func(p *pair, took float64) { p.first, p.single = took, true })
+	head, err := besideHead(ctx, p, t, func() error {
+		return read(func(int) bool { return true }, func(p *pair, took float64) { p.first, p.single = took, true })
+	})
 	if err != nil {
-		return pairs, err
+		return pairs, 0, err
 	}
-	return pairs, read(
+	return pairs, head, read(
 		func(i int) bool { return pairs[i].first > limit || i == len(pairs)-1 },
 		func(p *pair, took float64) { p.second, p.single = took, false })
 }

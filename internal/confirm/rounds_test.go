@@ -48,6 +48,8 @@ func (s *script) Probe(_ context.Context, t Target, offset int64) (time.Duration
 	return s.read(t, n)
 }
 
+func (s *script) Head(context.Context, Target) (time.Duration, error) { return plainHead, nil }
+
 func (s *script) Ask(context.Context, Target) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -46,6 +46,8 @@ type endpoint struct {
 	fastMisses  float64 // share of misses at the speed of hits
 	perObject   float64 // sigma of a factor that all misses of an object share
 	tide        float64 // latencies swing by this share over an hour
+	busy        float64 // all takes so many times as long until the fill was asked for, 0: once
+	starved     float64 // share of time in which the client is not run
 
 	fillRate   float64 // bytes per second
 	fillJitter float64 // sigma
@@ -147,6 +149,7 @@ type sim struct {
 	confirmer *Confirmer
 
 	mu       sync.Mutex
+	isBusy   bool // endpoint.busy holds
 	objects  map[string]*simObject
 	probes   int
 	requests int
@@ -170,6 +173,7 @@ const (
 	forFill
 	forRead
 	forThrottle
+	forStarving
 )
 
 func (s *sim) object(i int) *simObject {
@@ -191,10 +195,39 @@ func (s *sim) object(i int) *simObject {
 	return o
 }
 
-// scale is the tide.
+// scale is the tide, and how busy all are.
 func (s *sim) scale(d time.Duration) time.Duration {
 	at := 2 * math.Pi * time.Since(s.start).Hours()
-	return time.Duration(float64(d) * (1 + s.tide*math.Sin(at)))
+	f := 1 + s.tide*math.Sin(at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isBusy && s.busy > 0 {
+		f *= s.busy
+	}
+	return time.Duration(float64(d) * f)
+}
+
+// setBusy begins the time in which all is slow, or ends it.
+func (s *sim) setBusy(now bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.isBusy = now
+}
+
+// turn is in how much time the client that starves is not run, once.
+const turn = 100 * time.Millisecond
+
+// noticed is how long what takes d from now on takes for a client that is not
+// always run.
+func (s *sim) noticed(d time.Duration) time.Duration {
+	at := time.Since(s.start) + d
+	r := rand.New(rand.NewPCG(s.seed, forStarving<<40^uint64(at/turn)))
+	length := time.Duration(2 * s.starved * r.Float64() * float64(turn))
+	begin := time.Duration(r.Float64() * float64(turn-min(length, turn)))
+	if in := at % turn; in >= begin && in < begin+length {
+		d += begin + length - in
+	}
+	return d
 }
 
 func (s *sim) isThrottled(o *simObject, n uint64) error {
@@ -254,6 +287,7 @@ func (s *sim) headRequest(o *simObject, n uint64, ranged bool) (time.Duration, e
 		}
 		o.mu.Unlock()
 	}
+	d = s.noticed(d)
 	time.Sleep(d)
 	return d, nil
 }
@@ -262,7 +296,7 @@ func (s *sim) headRequest(o *simObject, n uint64, ranged bool) (time.Duration, e
 func (s *sim) Probe(_ context.Context, t Target, offset int64) (time.Duration, error) {
 	s.mu.Lock()
 	s.probes++
-	if !s.seen429.IsZero() && time.Since(s.seen429) < quietFor {
+	if since := time.Since(s.seen429); !s.seen429.IsZero() && since > 0 && since < quietFor {
 		s.while429++
 	}
 	o := s.objects[t.Key]
@@ -279,7 +313,7 @@ func (s *sim) Probe(_ context.Context, t Target, offset int64) (time.Duration, e
 	o.last = now
 	o.reads[offset]++
 	r := s.rand(o, forRead+uint64(offset)<<8, o.reads[offset])
-	d := s.read(o, offset, now, r)
+	d := s.noticed(s.read(o, offset, now, r))
 	o.mu.Unlock()
 	time.Sleep(d)
 	return d, nil

@@ -17,6 +17,8 @@ type Reader interface {
 	// Probe reads n bytes at offset of the version etag, and returns the time from
 	// the request to the first byte of the answer.
 	Probe(ctx context.Context, ref object.Ref, etag string, offset, n int64) (time.Duration, error)
+	// TimeHead sends a plain HEAD, and returns the time as Probe does.
+	TimeHead(ctx context.Context, ref object.Ref) (time.Duration, error)
 }
 
 // Confirmed is how many of an event's objects reads have shown to be filled, of
@@ -26,6 +28,8 @@ type Confirmed struct {
 	Of      int `json:"of"`
 }
 
+var errThrottled = errors.New("not sent: other requests are being throttled")
+
 // prober makes the requests of a confirmation, each with a permit of its own.
 type prober struct{ *event }
 
@@ -33,10 +37,25 @@ type prober struct{ *event }
 func (p prober) Probe(ctx context.Context, t confirm.Target, offset int64) (took time.Duration, err error) {
 	defer catch(p.log, t.Ref, func(e error) { err = e })
 	return send(ctx, ctx, p.guard, p.claim(nil), t.Ref, func(ctx context.Context) (time.Duration, error) {
+		if p.confirmer.Quiet() { // since it began to wait for its permit
+			return 0, &outcome.Error{Op: "probe", Ref: t.Ref, Class: outcome.Interrupted, Err: errThrottled}
+		}
 		ctx, cancel := withTimeout(ctx, readTimeout)
 		defer cancel()
 		return p.reader.Probe(ctx, t.Ref, t.ETag, offset, confirm.ReadBytes)
 	})
+}
+
+// Head sends a plain HEAD of t.
+func (p prober) Head(ctx context.Context, t confirm.Target) (took time.Duration, err error) {
+	defer catch(p.log, t.Ref, func(e error) { err = e })
+	_, err = p.guard.plainHead(ctx, ctx, p.claim(nil), t.Ref, func(ctx context.Context, ref object.Ref) (Answer, error) {
+		var err error
+		took, err = p.reader.TimeHead(ctx, ref)
+		p.noteRequest(err)
+		return Answer{Latency: took}, err
+	})
+	return took, err
 }
 
 // Ask sends the ranged HEAD of t once more.

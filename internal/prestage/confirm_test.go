@@ -280,6 +280,33 @@ func TestReadsThatFail(t *testing.T) {
 	}
 }
 
+// TestNoReadsWhileThrottled: not even those that had begun to wait for a permit
+// before.
+func TestNoReadsWhileThrottled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newCacheStore()
+		r := newRigOf(t, &s.fakeStore, 1).confirming(t, confirm.Probe, s)
+		r.learn(t)
+		probe := s.probe
+		var throttled time.Time
+		early := 0
+		s.probe = func(ref object.Ref, offset int64) (time.Duration, error) {
+			switch {
+			case throttled.IsZero():
+				throttled = time.Now()
+				r.warmer.confirmer.Request(true)
+			case time.Since(throttled) < 30*time.Second:
+				early++
+			}
+			return probe(ref, offset)
+		}
+		if got := r.warm(t, Request{Objects: unsized("a")}); got.Verdict != outcome.Verified || throttled.IsZero() || early > 0 {
+			t.Errorf("%+v, %d reads while throttled", got, early)
+		}
+	})
+}
+
 // TestAutoAccepts at once what it knows nothing of, and reads nothing without a
 // share to do so.
 func TestAutoAccepts(t *testing.T) {

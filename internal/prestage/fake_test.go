@@ -70,6 +70,12 @@ func (s *fakeStore) Probe(_ context.Context, ref object.Ref, _ string, offset, _
 	return s.probe(ref, offset)
 }
 
+func (s *fakeStore) TimeHead(ctx context.Context, ref object.Ref) (time.Duration, error) {
+	s.note("head", ref)
+	a, err := s.head(ctx, ref)
+	return a.Latency, err
+}
+
 func (s *fakeStore) requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,6 +34,19 @@ func TestProbeIsSignedAndConditional(t *testing.T) {
 	}
 }
 
+// TestTimeHead: it fills nothing, and an answer that is none has no time.
+func TestTimeHead(t *testing.T) {
+	t.Parallel()
+	s, sim, store := newStrictWire(t)
+	store.Put("ckpt", "k", 5_000_000)
+	if took, err := s.TimeHead(t.Context(), ckpt("k")); err != nil || took <= 0 || sim.Truth("ckpt", "k").Cached {
+		t.Errorf("%s, %v, cached: %v", took, err, sim.Truth("ckpt", "k").Cached)
+	}
+	if err := second(s.TimeHead(t.Context(), ckpt("none"))); outcome.As(err).Status != http.StatusNotFound {
+		t.Errorf("%v, want status 404", err)
+	}
+}
+
 func second(_ time.Duration, err error) error { return err }
 
 // TestProbeRefusesOtherAnswers: all of the object, another place, a server that
