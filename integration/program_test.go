@@ -31,9 +31,15 @@ type program struct {
 // It is killed when the test ends, and its log is shown if the test failed.
 func launch(t *testing.T, b *build, environ []string, args ...string) *program {
 	t.Helper()
+	return launchWith(t, nil, b, environ, args...)
+}
+
+// launchWith is launch with a standard input.
+func launchWith(t *testing.T, stdin io.Reader, b *build, environ []string, args ...string) *program {
+	t.Helper()
 	p := &program{cmd: exec.Command(b.path(t), args...), exited: make(chan struct{})}
 	p.cmd.Env = environ
-	p.cmd.Dir = t.TempDir()
+	p.cmd.Dir, p.cmd.Stdin = t.TempDir(), stdin
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	dieWithUs(p.cmd)
 	if err := p.cmd.Start(); err != nil {

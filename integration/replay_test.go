@@ -6,8 +6,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,6 +45,9 @@ type replayed struct {
 	AlreadyWarm int       `json:"already_warm"`
 	Gone        int       `json:"gone"`
 	Bytes       int64     `json:"bytes"`
+	Listed      int       `json:"listed"`
+	TooLarge    bool      `json:"too_large"`
+	Messages    int       `json:"messages"`
 	Capped      bool      `json:"capped"`
 	Cost        *float64  `json:"max_tier_cost_usd"`
 	Estimate    *float64  `json:"estimated_seconds"`
@@ -191,7 +196,7 @@ func TestReplayKilled(t *testing.T) {
 	args := []string{"--name", "resumed", "--since", "1h", "--concurrency", "8"}
 	settings := []string{"PRESTAGE_ACK_WAIT=5s"}
 	kills := 0
-	for at := rand.N(300) + 50; kills < 2; at += rand.N(300) + 50 {
+	for at := rand.N(250) + 50; kills < 3; at += rand.N(250) + 50 {
 		p := launch(t, raceBuild, w.environ(t, settings...), append([]string{"replay", "--rate", "400"}, args...)...)
 		eventually(t, fmt.Sprintf("%d are filled", at), func() error {
 			if n := len(w.lota.asked()); n < at {
@@ -304,6 +309,9 @@ func TestReplayFailures(t *testing.T) {
 	if _, found := w.receipt(t, good); found {
 		t.Error("the replay wrote a receipt of the live lane")
 	}
+	if code, stdout, _ := finish(t, raceBuild, w.environ(t), "status", "good"); code != 0 || !strings.Contains(stdout, "event good, by the replay first") {
+		t.Errorf("status: exit code %d, %s", code, stdout)
+	}
 	w.replay(t, 4, only, "--name", "first", "--failures", file+"2") // nothing new, but not all is well
 	w.replay(t, 2, nil, "--retry-failed", file, "--name", "first")
 
@@ -312,6 +320,55 @@ func TestReplayFailures(t *testing.T) {
 		t.Errorf("the retry: %+v", again)
 	}
 	w.lota.mustHaveAsked(t, once("good.pt", "bad.pt", "deleted.pt"))
+
+	// A stream that was made anew has other messages in these places.
+	if err := w.js.DeleteStream(t.Context(), "EVENTS"); err != nil {
+		t.Fatal(err)
+	}
+	w.run(t).stop(t)
+	for i := range 3 {
+		w.put(fmt.Sprint("new/", i))
+		w.object(t, fmt.Sprint("new-", i), fmt.Sprint("new/", i))
+	}
+	lines := w.replay(t, 4, nil, "--retry-failed", file, "--name", "anew")
+	if lines["history_lost"].Messages != 1 || lines["done"].Events != 0 {
+		t.Errorf("of a stream made anew: %+v", lines)
+	}
+	w.lota.mustHaveAsked(t, once("good.pt", "bad.pt", "deleted.pt"))
+}
+
+// TestReplayTwice: of two of one name one goes on, and an interrupted one says
+// what it did.
+func TestReplayTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.run(t).stop(t)
+	keys := w.history(t, 100)
+	settings := []string{"PRESTAGE_ACK_WAIT=5s"}
+	first := launch(t, raceBuild, w.environ(t, settings...), "replay", "--name", "night", "--rate", "5")
+	eventually(t, "it fills", func() error {
+		if n := len(w.lota.asked()); n < 2 {
+			return fmt.Errorf("%d are", n)
+		}
+		return nil
+	})
+	if n, err := syscall.Getpriority(syscall.PRIO_PROCESS, first.cmd.Process.Pid); runtime.GOOS == "linux" && (n != 1 || err != nil) { // 20 less the nice value
+		t.Errorf("its priority is %d, %v", 20-n, err)
+	}
+	code, stdout, stderr := finish(t, raceBuild, w.environ(t, settings...), "replay", "--name", "night")
+	if code != 1 || !strings.Contains(stderr, "is running") || stdout != "" {
+		t.Errorf("beside another: exit code %d, %q, %q", code, stdout, stderr)
+	}
+	first.signal(t, syscall.SIGINT)
+	if code := first.wait(t); code != 1 || !strings.Contains(first.stderr.String(), "--name night") {
+		t.Errorf("interrupted: exit code %d, %s", code, first.stderr.tail())
+	}
+	before := replayLines(t, first)["interrupted"]
+	rest := w.replay(t, 0, settings, "--name", "night")["done"]
+	if before.Filled == 0 || before.Filled+rest.Filled != len(keys) || before.Events+rest.Events != 100 {
+		t.Errorf("interrupted: %+v\ngone on: %+v, want %d filled", before, rest, len(keys))
+	}
+	w.lota.mustHaveAsked(t, once(keys...))
 }
 
 // TestReplayLimits: caps, and history that is no longer there.
@@ -377,7 +434,7 @@ func TestReplayList(t *testing.T) {
 	}
 	uris := write("uris", uri("a b.pt")+"\n\n"+uri("run/")+"\n")
 	budget := []string{"PRESTAGE_BUDGET=1GB"}
-	if done := w.replay(t, 0, budget, "--from-list", uris)["done"]; done.Filled != 2 || done.AlreadyWarm != 1 {
+	if done := w.replay(t, 0, budget, "--from-list", uris)["done"]; done.Filled != 2 || done.AlreadyWarm != 1 || done.Listed != 2 {
 		t.Errorf("%+v", done)
 	}
 	if _, out, _ := finish(t, raceBuild, w.environ(t), "status", "--output", "json"); !strings.Contains(out, fmt.Sprintf(`"used_bytes":%d`, 2*large)) {
@@ -385,9 +442,26 @@ func TestReplayList(t *testing.T) {
 	}
 	w.put("cap/1", "cap/2", "cap/3")
 	capped := write("capped", uri("cap/1")+"\n"+uri("cap/2")+"\n"+uri("cap/3")+"\n")
-	if done := w.replay(t, 0, nil, "--from-list", capped, "--max-bytes", fmt.Sprint(2*large))["done"]; done.Filled != 2 || !done.Capped {
+	if done := w.replay(t, 0, nil, "--from-list", capped, "--max-bytes", fmt.Sprint(2*large))["done"]; done.Filled != 2 || !done.Capped || done.Objects < 2 {
 		t.Errorf("with room for two: %+v", done)
 	}
+	p := launchWith(t, strings.NewReader(uri("a b.pt")+"\n"), raceBuild, w.environ(t), "replay", "--from-list", "-")
+	if code := p.wait(t); code != 0 || replayLines(t, p)["done"].AlreadyWarm != 1 {
+		t.Errorf("from standard input: exit code %d, %s", code, p.stdout.String())
+	}
 	w.replay(t, 4, []string{"PRESTAGE_BUCKETS=elsewhere"}, "--from-list", write("refused", uri("a b.pt")))
-	w.replay(t, 1, nil, "--from-list", write("bad", "run/1.pt\n"))
+	// More than the cache holds is told, or refused before anything is asked for.
+	tight := []string{"PRESTAGE_CACHE_BYTES=" + fmt.Sprint(2*large)}
+	if dry := w.replay(t, 0, tight, "--from-list", uris, "--dry-run", "--force")["dry_run"]; !dry.TooLarge {
+		t.Errorf("too large: %+v", dry)
+	}
+	sized := write("sized.csv", fmt.Sprintf("%[1]s,run/1.pt,%[2]d\n%[1]s,run/2.pt,%[2]d\n%[1]s,a%%20b.pt,%[2]d\n", bucket, large))
+	asked := w.lota.asked()
+	w.replay(t, 1, tight, "--from-list", sized, "--force")
+	w.lota.mustHaveAsked(t, asked)
+	// What cannot be read is told before anything is asked for.
+	before := w.lota.asked()
+	w.put("good.pt")
+	w.replay(t, 2, nil, "--from-list", write("bad", uri("good.pt")+"\nrun/1.pt\n"))
+	w.lota.mustHaveAsked(t, before)
 }

@@ -3,8 +3,10 @@ package integration_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prestage/prestage/internal/lotasim"
 )
@@ -16,7 +18,9 @@ func TestWait(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put("run-7/a", "run-7/b", "last.ckpt")
 	w.store.Put(bucket, "run-7/index.json", small)
-	w.run(t, "PRESTAGE_BUCKETS="+bucket)
+	w.store.CreateBucket("elsewhere")
+	w.store.Put("elsewhere", "x", large)
+	daemon := w.run(t, "PRESTAGE_BUCKETS="+bucket)
 	wait := func(args ...string) *program {
 		return launch(t, raceBuild, w.environ(t), append([]string{"wait", "--timeout=50s"}, args...)...)
 	}
@@ -52,6 +56,17 @@ func TestWait(t *testing.T) {
 	if n := w.lota.Count(lotasim.Filter{Key: "run-7/index.json"}); n > 0 {
 		t.Errorf("%d requests for an object that is too small", n)
 	}
+	ends(wait(uri("run-7/index.json")), 0, "skipped: too_small")
+
+	// A dead letter that was redriven is open again.
+	daemon.stop(t)
+	if code, stdout, stderr := finish(t, raceBuild, w.environ(t), "dlq", "redrive", "dead"); code != 0 {
+		t.Fatalf("redrive: exit code %d: %s, %s", code, stdout, stderr)
+	}
+	ends(wait("dead", "--timeout=1s"), 3, "no replica has had the event yet")
+	redriven := wait("dead")
+	w.run(t)
+	ends(redriven, 0, "dead: warm (")
 }
 
 // TestPause stops the lanes, and starts them again.
@@ -200,4 +215,42 @@ func TestStatusOfAnEvent(t *testing.T) {
 		t.Errorf("the page: %d, %v, %s", status, err, body)
 	}
 	w.lota.mustHaveAsked(t, once("run-7/a", "run-7/b"))
+}
+
+// TestWaitThroughARestart: what is waited for is told also by a server that was
+// away meanwhile.
+func TestWaitThroughARestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.put("last.ckpt")
+	w.run(t).stop(t)
+	var waiting []*program
+	for _, target := range []string{"step-1", uri("last.ckpt")} {
+		waiting = append(waiting, launch(t, raceBuild, w.environ(t), "wait", "--timeout=100s", target))
+	}
+	eventually(t, "both watch", func() error {
+		n := 0
+		for _, bucket := range []string{"KV_prestage_receipts", "KV_prestage_objects"} {
+			s, err := w.js.Stream(t.Context(), bucket)
+			if err != nil {
+				return err
+			}
+			n += s.CachedInfo().State.Consumers
+		}
+		if n < 2 {
+			return fmt.Errorf("%d watches", n)
+		}
+		return nil
+	})
+	w.nats.Stop()
+	time.Sleep(time.Second)
+	w.nats.Restart(t)
+	w.js = w.nats.JetStream(t)
+	w.run(t)
+	w.object(t, "step-1", "last.ckpt")
+	for _, p := range waiting {
+		if code := p.wait(t); code != 0 || !strings.Contains(p.stdout.String(), "warm (") {
+			t.Errorf("exit code %d: %s, %s", code, p.stdout.String(), p.stderr.tail())
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/nats-io/nats.go"
+	"golang.org/x/term"
 
 	"github.com/prestage/prestage/internal/app"
 )
@@ -101,7 +102,7 @@ func (w world) exit(err error) int {
 	if errors.Is(err, nats.ErrNoResponders) {
 		err = fmt.Errorf("%w; is JetStream enabled there, and for this account? prestage doctor tells", err)
 	}
-	fmt.Fprintf(w.stderr, "prestage: %s\n", strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(err.Error()))
+	fmt.Fprintf(w.stderr, "prestage: %s\n", visible(strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(err.Error())))
 	var coded *exitError
 	var setting *app.SettingError
 	switch {
@@ -133,9 +134,5 @@ func (w world) logger(c app.Config) *slog.Logger {
 // isTerminal says that a person is likely to be looking.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor
 }

@@ -379,3 +379,13 @@ func TestPublishWaits(t *testing.T) {
 		oneLine(t, stderr, tt.stderr)
 	}
 }
+
+// TestExitIsVisible: what an error quotes may come from anybody.
+func TestExitIsVisible(t *testing.T) {
+	t.Parallel()
+	var errs bytes.Buffer
+	code := world{stderr: &errs}.exit(errors.New("key a\x1b[2Jb:\nno such"))
+	if got, want := errs.String(), "prestage: key a\\x1b[2Jb: no such\n"; code != exitFailed || got != want {
+		t.Errorf("exit %d, %q, want %q", code, got, want)
+	}
+}

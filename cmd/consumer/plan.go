@@ -116,9 +116,9 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 			text += fmt.Sprintf("\nlarger than the cache, which holds %s (PRESTAGE_CACHE_BYTES): it is refused, and nothing of it filled", byteText(cache))
 		}
 		for _, line := range explained {
-			fmt.Fprintf(w.stdout, "%s: %s\n", title(r), line)
+			fmt.Fprintf(w.stdout, "%s: %s\n", visible(title(r)), visible(line))
 		}
-		_, err = fmt.Fprintf(w.stdout, "%s: %s\n%s\n", title(r), sum, text)
+		_, err = fmt.Fprintf(w.stdout, "%s: %s\n%s\n", visible(title(r)), visible(sum.String()), text)
 		return err
 	}
 	out := plannedSummary{

@@ -153,7 +153,7 @@ func (p publishCmd) await(ctx context.Context, w world, js jetstream.JetStream, 
 	if err != nil {
 		return fmt.Errorf("%s, but there are no receipts to wait for, does prestage run?: %w", told(sent), err)
 	}
-	r, err := consumer.Await(ctx, kv, consumer.ReceiptKey(cluster, sent.ID, sent.Source, sent.Stream, sent.Seq), sent.Since)
+	r, err := consumer.Await(ctx, kv, consumer.ReceiptKey(cluster, sent.ID, sent.Source, sent.Stream, sent.Seq), consumer.StoredSince(sent.Since))
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &exitError{exitTimeout, fmt.Errorf("%s, not warm after %s; %s", told(sent), p.Timeout, soFar(r, cluster))}

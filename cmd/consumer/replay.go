@@ -19,7 +19,7 @@ import (
 // replayCmd backfills from the stream's history.
 type replayCmd struct {
 	Since   string   `help:"Events stored since then: a time (RFC 3339), a date, or a duration before now such as 24h." placeholder:"TIME"`
-	Until   string   `help:"Events stored until then, likewise; now by default." placeholder:"TIME"`
+	Until   string   `help:"Events stored until then, likewise, that moment included; now by default. A date is its beginning, in UTC." placeholder:"TIME"`
 	FromSeq uint64   `help:"Events from this sequence of the stream on." placeholder:"SEQ"`
 	ToSeq   uint64   `help:"Events up to this sequence." placeholder:"SEQ"`
 	Subject []string `help:"Events on these subjects, wildcards allowed; those of both lanes by default."`
@@ -27,9 +27,9 @@ type replayCmd struct {
 	Model   []string `help:"Events of these models."`
 	Bucket  string   `help:"Events that name something in this bucket."`
 	Prefix  string   `help:"With --bucket: something whose key begins so."`
-	Latest  int      `help:"Only the newest N events of each run or model." placeholder:"N"`
+	Latest  int      `help:"Only the newest N events of each run or model; one that was sent again counts as its first." placeholder:"N"`
 
-	FromList    string `help:"Backfill without history: a file with a URI a line, or an S3 inventory in CSV, gzip or not." type:"existingfile" placeholder:"FILE" xor:"what"`
+	FromList    string `help:"Backfill without history: a file with a URI a line, or an S3 inventory in CSV, gzip or not; - is standard input." type:"existingfile" placeholder:"FILE" xor:"what"`
 	RetryFailed string `help:"Only what a file of failures names." type:"existingfile" placeholder:"FILE" xor:"what"`
 	Failures    string `help:"Where failures go, a JSON line each; prestage-replay-NAME.failed.jsonl by default, made with the first." type:"path" placeholder:"FILE"`
 
@@ -47,8 +47,8 @@ type replayCmd struct {
 func (replayCmd) Help() string {
 	return `Exit codes: 0 done, 1 failed, 2 wrong usage, 4 some events were dead-lettered.
 
-A replay works through a durable of its own, behind the live lanes, and ends by
-itself. It gives an event three attempts, and a bucket that refuses us five
+A replay works through a durable of its own, behind the live lanes and with the
+lowest priority that the system has, and ends by itself. It gives an event three attempts, and a bucket that refuses us five
 minutes. What the ledger has on record is not asked for again.`
 }
 
@@ -65,6 +65,11 @@ func (c replayCmd) Run(ctx context.Context, w world) error {
 		return &exitError{exitUsage, fmt.Errorf("replay: %w", err)}
 	}
 	var failed failures
+	if c.FromList != "" || c.RetryFailed != "" {
+		if flag := c.selects(); flag != "" {
+			return &exitError{exitUsage, fmt.Errorf("replay: %s chooses events of the stream's history, the file has chosen", flag)}
+		}
+	}
 	if c.RetryFailed != "" {
 		if failed, err = readFailures(c.RetryFailed, cfg.Stream); err != nil {
 			return &exitError{exitUsage, err}
@@ -72,18 +77,19 @@ func (c replayCmd) Run(ctx context.Context, w world) error {
 		if c.Name != "" && slices.Contains(failed.names, c.Name) {
 			return &exitError{exitUsage, fmt.Errorf("replay: %s ended these events already, give the retry a --name of its own", c.Name)}
 		}
-		selection.Seqs = failed.seqs
+		selection.Named = failed.events
 		selection.FromSeq, selection.ToSeq = failed.span()
 	}
 	if c.Name == "" {
 		c.Name = "r" + nuid.Next()
 	}
-	out := &replayOutput{w: w, cmd: c, cluster: cfg.Cluster, json: c.Output == "json" || (c.Output == "" && !isTerminal(w.stdout))}
+	stepBack()
+	out := &replayOutput{w: w, cmd: c, cluster: cfg.Cluster, cache: int64(cfg.CacheBytes), json: c.Output == "json" || (c.Output == "" && !isTerminal(w.stdout))}
 	defer out.close()
-	if c.FromList != "" || len(failed.uris) > 0 {
-		return c.fromList(ctx, w, cfg, out, failed.uris)
+	if c.FromList != "" || len(failed.objects) > 0 {
+		return c.fromList(ctx, w, cfg, out, failed.objects)
 	}
-	return c.fromHistory(ctx, w, cfg, out, selection, failed)
+	return c.fromHistory(ctx, w, cfg, out, selection)
 }
 
 // config is the environment's, as the flags change it.
@@ -120,7 +126,24 @@ func (c replayCmd) selection(now time.Time) (s replay.Selection, err error) {
 	if s.Until, _, err = instant("--until", c.Until, now); err != nil {
 		return s, err
 	}
+	if s.Subjects, err = app.Distinct(s.Subjects); err != nil {
+		return s, fmt.Errorf("--subject: %w", err)
+	}
 	return s, s.Check()
+}
+
+// selects names a flag that chooses events, "" when none is given.
+func (c replayCmd) selects() string {
+	for flag, given := range map[string]bool{
+		"--since": c.Since != "", "--until": c.Until != "", "--from-seq": c.FromSeq > 0, "--to-seq": c.ToSeq > 0,
+		"--subject": len(c.Subject) > 0, "--run": len(c.Run_) > 0, "--model": len(c.Model) > 0,
+		"--bucket": c.Bucket != "", "--prefix": c.Prefix != "", "--latest": c.Latest > 0,
+	} {
+		if given {
+			return flag
+		}
+	}
+	return ""
 }
 
 // instant reads a time, a date, or a duration before now.
@@ -149,7 +172,7 @@ func (c replayCmd) durations() string {
 	return ""
 }
 
-func (c replayCmd) fromHistory(ctx context.Context, w world, cfg app.Config, out *replayOutput, selection replay.Selection, failed failures) error {
+func (c replayCmd) fromHistory(ctx context.Context, w world, cfg app.Config, out *replayOutput, selection replay.Selection) error {
 	log := w.quietLogger()
 	aws, err := loadAWS(ctx, log)
 	if err != nil {
@@ -163,9 +186,6 @@ func (c replayCmd) fromHistory(ctx context.Context, w world, cfg app.Config, out
 		return err
 	}
 	defer h.Close()
-	if err := failed.checkStream(h.Stream.CachedInfo()); err != nil {
-		return &exitError{exitUsage, fmt.Errorf("--retry-failed %s: %w", c.RetryFailed, err)}
-	}
 	h.Lane.Name = c.Name
 	r := &replay.Replay{
 		Selection: selection, Stream: h.Stream, Lane: h.Lane, AckWait: cfg.AckWait,
@@ -177,25 +197,32 @@ func (c replayCmd) fromHistory(ctx context.Context, w world, cfg app.Config, out
 	out.watch(r.Progress, h.Up)
 	if cfg.DryRun {
 		p, err := r.DryRun(ctx)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return errors.New("interrupted before all was counted")
+		case err != nil:
 			return err
 		}
-		return out.dry(p)
+		out.dry(p)
+		return nil
 	}
 	result, err := r.Run(work, ctx)
 	switch {
 	case errors.Is(err, replay.ErrOther):
 		return &exitError{exitUsage, err}
 	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("interrupted; replay --name %s goes on at the same place within an hour", c.Name)
+		out.ended("interrupted", result)
+		return fmt.Errorf("interrupted; replay --name %s with the same flags goes on at the same place within a day", c.Name)
 	case err != nil:
 		return err
 	}
-	if err := out.done(result); err != nil {
-		return err
-	}
+	out.ended("done", result)
+	var bad []string
 	if n := max(result.DeadLetters, result.Letters); n > 0 {
-		return &exitError{exitPartly, fmt.Errorf("replay %s: %d events were dead-lettered", c.Name, n)}
+		bad = append(bad, fmt.Sprintf("%d events were dead-lettered", n))
 	}
-	return nil
+	if result.Lost > 0 {
+		bad = append(bad, fmt.Sprintf("%d events of %s are no longer in the stream", result.Lost, c.RetryFailed))
+	}
+	return out.partly(bad...)
 }

@@ -14,27 +14,33 @@ import (
 
 	"github.com/prestage/prestage/internal/natstest"
 	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/replay"
 )
 
 func TestReplayUsage(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"--since yesterday":             `--since "yesterday": want a time such as`,
-		"--until=-5m":                   "--until",
-		"--since 1h --from-seq 3":       "exclude each other",
-		"--until 1h --to-seq 3":         "exclude each other",
-		"--from-seq 4 --to-seq 3":       "to-seq 3 is before",
-		"--since 1h --until 2h":         "is before since",
-		"--prefix a":                    "needs its bucket",
-		"--latest=-1":                   "latest",
-		"--name a.b":                    `--name "a.b": want letters`,
-		"--name dry":                    "not dry",
-		"--rate=-1":                     "positive",
-		"--max-bytes=-1":                "positive",
-		"--cluster a.b":                 `PRESTAGE_CLUSTER="a.b"`,
-		"--concurrency 20000":           "PRESTAGE_CONCURRENCY",
-		"--retry-failed /no/such/file":  "/no/such/file",
-		"--retry-failed replay_test.go": "replay_test.go:1: no line of failures",
+		"--since yesterday":                 `--since "yesterday": want a time such as`,
+		"--until=-5m":                       "--until",
+		"--since 1h --from-seq 3":           "exclude each other",
+		"--until 1h --to-seq 3":             "exclude each other",
+		"--from-seq 4 --to-seq 3":           "to-seq 3 is before",
+		"--since 1h --until 2h":             "is before since",
+		"--prefix a":                        "needs its bucket",
+		"--latest=-1":                       "latest",
+		"--name a.b":                        `--name "a.b": want letters`,
+		"--name dry":                        "not dry",
+		"--rate=-1":                         "positive",
+		"--subject a..b":                    `--subject: "a..b" is no subject`,
+		"--subject a.*.c --subject a.b.*":   "--subject: a.*.c and a.b.* have messages in common",
+		"--max-bytes=-1":                    "positive",
+		"--cluster a.b":                     `PRESTAGE_CLUSTER="a.b"`,
+		"--concurrency 20000":               "PRESTAGE_CONCURRENCY",
+		"--retry-failed /no/such/file":      "/no/such/file",
+		"--retry-failed replay_test.go":     "replay_test.go:1: no line of failures",
+		"--from-list replay_test.go":        "replay_test.go: line 1: neither a URI",
+		"--from-list main.go --run a":       "--run chooses events",
+		"--retry-failed main.go --latest 2": "--latest chooses events",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
@@ -117,6 +123,8 @@ func TestParseList(t *testing.T) {
 		"an inventory":   {"\"ckpt\",\"a%20b+c%2B\",\"17\"\n", []object.Attrs{attrs("a b c+", 17, "")}, ""},
 		"no size":        {"ckpt,a,v1\nckpt,b\n", []object.Attrs{attrs("a", -1, ""), attrs("b", -1, "")}, ""},
 		"named columns":  {"Key,Bucket,Last Modified,ETag,Size\na,ckpt,x,\"\"\"e1\"\"\",9\n", []object.Attrs{attrs("a", 9, "e1")}, ""},
+		"versions":       {"\"ckpt\",\"a\",\"v2\",\"true\",\"false\",\"17\"\nckpt,a,7,false,false,3\nckpt,b,v9,true,true,\n", []object.Attrs{attrs("a", 17, "")}, ""},
+		"named versions": {"Bucket,Key,VersionId,IsLatest,IsDeleteMarker,Size\nckpt,a,1,FALSE,FALSE,9\nckpt,a,2,TRUE,FALSE,8\n", []object.Attrs{attrs("a", 8, "")}, ""},
 		"gzip":           {zipped.String(), []object.Attrs{attrs("zipped", -1, "")}, ""},
 		"no key":         {"s3://ckpt/a\nckpt\n", []object.Attrs{attrs("a", -1, "")}, "line 2: neither a URI nor a row"},
 		"a bad escape":   {"ckpt,%zz\n", nil, "line 1: key"},
@@ -160,17 +168,19 @@ func FuzzParseList(f *testing.F) {
 
 func TestParseFailures(t *testing.T) {
 	t.Parallel()
+	stored := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
 		text string
 		want failures
 		err  string
 	}{
-		"events":         {`{"replay":"a","stream":"EVENTS","seq":7}` + "\n\n" + `{"replay":"b","stream":"EVENTS","seq":3}` + "\n" + `{"replay":"a","stream":"EVENTS","seq":7}`, failures{seqs: []uint64{3, 7}, names: []string{"a", "b"}}, ""},
-		"objects":        {`{"replay":"a","uri":"s3://ckpt/a"}`, failures{uris: []string{"s3://ckpt/a"}, names: []string{"a"}}, ""},
+		"events":         {`{"replay":"a","stream":"EVENTS","seq":7}` + "\n\n" + `{"replay":"b","stream":"EVENTS","seq":3,"stream_time":"2026-11-20T10:00:00Z"}` + "\n" + `{"replay":"a","stream":"EVENTS","seq":7}`, failures{events: []replay.Place{{Seq: 3, Time: stored}, {Seq: 7}}, names: []string{"a", "b"}}, ""},
+		"objects":        {`{"replay":"a","uri":"s3://ckpt/a"}`, failures{objects: []object.Ref{{Bucket: "ckpt", Key: "a"}}, names: []string{"a"}}, ""},
 		"both":           {`{"uri":"s3://ckpt/a"}` + "\n" + `{"stream":"EVENTS","seq":7}`, failures{}, "split it"},
 		"another stream": {`{"stream":"OTHER","seq":7}`, failures{}, `f:1: of the stream "OTHER"`},
 		"neither":        {`{}`, failures{}, "f:1: names neither"},
 		"nothing":        {"\n", failures{}, "names nothing"},
+		"a bad URI":      {`{"uri":"s3://id:hush@ckpt/a"}`, failures{}, "f:1: "},
 		"a number":       {`{"stream":"EVENTS","seq":-7}`, failures{}, "f:1: no line of failures"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,39 +203,13 @@ func FuzzParseFailures(f *testing.F) {
 	f.Add(`{"replay":"a","stream":"EVENTS","seq":7}` + "\n" + `{"uri":"s3://ckpt/a"}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := parseFailures(strings.NewReader(text), "f", "EVENTS")
-		if err == nil && (len(got.seqs) == 0) == (len(got.uris) == 0) {
+		if err == nil && (len(got.events) == 0) == (len(got.objects) == 0) {
 			t.Errorf("%q: %+v", text, got)
 		}
-		for i := 1; i < len(got.seqs) && err == nil; i++ {
-			if got.seqs[i] <= got.seqs[i-1] {
-				t.Errorf("%q: %v", text, got.seqs)
+		for i := 1; i < len(got.events) && err == nil; i++ {
+			if a, b := got.events[i-1], got.events[i]; b.Seq < a.Seq || (b.Seq == a.Seq && !b.Time.After(a.Time)) {
+				t.Errorf("%q: %v", text, got.events)
 			}
 		}
 	})
-}
-
-// TestFailuresOfAnEarlierStream: sequences of a stream that is no more are not
-// taken for those of the one that has its name.
-func TestFailuresOfAnEarlierStream(t *testing.T) {
-	t.Parallel()
-	created := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
-	mirror := jetstream.StreamConfig{Name: "EVENTS", Mirror: &jetstream.StreamSource{Name: "HUB"}}
-	for name, tt := range map[string]struct {
-		lines   string
-		config  jetstream.StreamConfig
-		refused bool
-	}{
-		"of this one":     {`{"stream":"EVENTS","seq":7,"stream_time":"2026-11-20T10:00:00Z"}`, jetstream.StreamConfig{Name: "EVENTS"}, false},
-		"not told":        {`{"stream":"EVENTS","seq":7}`, jetstream.StreamConfig{Name: "EVENTS"}, false},
-		"one earlier":     {`{"stream":"EVENTS","seq":7,"stream_time":"2026-11-20T10:00:01Z"}` + "\n" + `{"stream":"EVENTS","seq":8,"stream_time":"2026-11-20T09:59:59Z"}`, jetstream.StreamConfig{Name: "EVENTS"}, true},
-		"of a mirror, so": {`{"stream":"EVENTS","seq":7,"stream_time":"2026-11-20T09:59:59Z"}`, mirror, false},
-	} {
-		f, err := parseFailures(strings.NewReader(tt.lines), "f", "EVENTS")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.checkStream(&jetstream.StreamInfo{Config: tt.config, Created: created}); (err != nil) != tt.refused {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/prestage/prestage/internal/consumer"
+	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
+	"github.com/prestage/prestage/internal/replay"
 )
 
 // failure is a line of a file of failures: an event, or an object of a list.
@@ -36,10 +36,9 @@ func failureOf(r consumer.Receipt, name string) failure {
 
 // failures is what such a file names.
 type failures struct {
-	seqs  []uint64 // sorted, each once
-	uris  []string
-	names []string  // of the replays that wrote it
-	first time.Time // the earliest stream's timestamp of the events, zero when none tells
+	events  []replay.Place // sorted, each once
+	objects []object.Ref
+	names   []string // of the replays that wrote it
 }
 
 // Bounds of a file of failures.
@@ -73,12 +72,13 @@ func parseFailures(file io.Reader, path, stream string) (f failures, err error) 
 		case n > maxFailures:
 			return f, fmt.Errorf("%s: more than %d lines", path, maxFailures)
 		case l.URI != "" && l.Seq == 0:
-			f.uris = append(f.uris, l.URI)
-		case l.Seq > 0 && l.Stream == stream:
-			f.seqs = append(f.seqs, l.Seq)
-			if at := l.StreamTime; !at.IsZero() && (f.first.IsZero() || at.Before(f.first)) {
-				f.first = at
+			ref, err := object.ParseURI(l.URI)
+			if err != nil {
+				return f, fmt.Errorf("%s:%d: %w", path, n, err)
 			}
+			f.objects = append(f.objects, ref)
+		case l.Seq > 0 && l.Stream == stream:
+			f.events = append(f.events, replay.Place{Seq: l.Seq, Time: l.StreamTime})
 		case l.Seq > 0:
 			return f, fmt.Errorf("%s:%d: of the stream %q, PRESTAGE_STREAM is %s", path, n, l.Stream, stream)
 		default:
@@ -92,32 +92,19 @@ func parseFailures(file io.Reader, path, stream string) (f failures, err error) 
 		return f, fmt.Errorf("%s: %w", path, err)
 	}
 	switch {
-	case len(f.seqs) > 0 && len(f.uris) > 0:
+	case len(f.events) > 0 && len(f.objects) > 0:
 		return f, fmt.Errorf("%s names events and objects: split it", path)
-	case len(f.seqs) == 0 && len(f.uris) == 0:
+	case len(f.events) == 0 && len(f.objects) == 0:
 		return f, fmt.Errorf("%s names nothing", path)
 	}
-	slices.Sort(f.seqs)
-	f.seqs = slices.Compact(f.seqs)
+	f.events = replay.Sorted(f.events)
 	return f, nil
 }
 
 // span is from the first sequence to the last.
 func (f failures) span() (from, to uint64) {
-	if len(f.seqs) == 0 {
+	if len(f.events) == 0 {
 		return 0, 0
 	}
-	return f.seqs[0], f.seqs[len(f.seqs)-1]
-}
-
-// checkStream refuses events of a stream that was there before this one of the
-// same name, whose sequences name other events. A stream that copies another has
-// events that are older than itself.
-func (f failures) checkStream(s *jetstream.StreamInfo) error {
-	copies := s.Config.Mirror != nil || len(s.Config.Sources) > 0
-	if f.first.IsZero() || copies || !f.first.Before(s.Created) {
-		return nil
-	}
-	return fmt.Errorf("its events are of a stream %s that was there before: the one that there is now was created at %s, and its sequences are other events",
-		s.Config.Name, s.Created.UTC().Format(time.RFC3339))
+	return f.events[0].Seq, f.events[len(f.events)-1].Seq
 }

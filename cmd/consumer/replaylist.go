@@ -25,8 +25,16 @@ const maxListLine = 64 << 10
 // the CSV of an S3 inventory, whose rows begin with bucket and key ("the key is
 // URL-encoded and must be decoded", S3 User Guide, "Amazon S3 Inventory list").
 // A first row that names columns tells where key, size and etag are; without it
-// a third column is the size if it is a number. Either may be gzip.
-func eachListed(path string, visit func(object.Attrs) error) error {
+// a third column is the size if it is a number, or the sixth in an inventory of
+// all versions, where fourth and fifth say which is the latest and which are
+// delete markers. Of these the latest ones are meant. Either may be gzip.
+func eachListed(path string, stdin io.Reader, visit func(object.Attrs) error) error {
+	if path == "-" {
+		if err := parseList(stdin, visit); err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		return nil
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -47,7 +55,7 @@ func parseList(file io.Reader, visit func(object.Attrs) error) error {
 		}
 		in = bufio.NewReaderSize(z, maxListLine)
 	}
-	cols := columns{bucket: 0, key: 1, size: 2, etag: -1}
+	cols := columns{bucket: 0, key: 1, size: 2, etag: -1, latest: -1, marker: -1}
 	for n := 1; ; n++ {
 		raw, err := in.ReadSlice('\n')
 		switch {
@@ -65,8 +73,8 @@ func parseList(file io.Reader, visit func(object.Attrs) error) error {
 		case header:
 			cols = named
 		case text != "":
-			a, err := cols.read(text)
-			if err == nil {
+			a, meant, err := cols.read(text)
+			if err == nil && meant {
 				err = visit(a)
 			}
 			if err != nil {
@@ -80,7 +88,10 @@ func parseList(file io.Reader, visit func(object.Attrs) error) error {
 }
 
 // columns says where a row of an inventory has what; -1: nowhere.
-type columns struct{ bucket, key, size, etag int }
+type columns struct{ bucket, key, size, etag, latest, marker int }
+
+// withVersions are those of a row that nobody named columns for.
+var withVersions = columns{bucket: 0, key: 1, size: 5, etag: -1, latest: 3, marker: 4}
 
 func row(text string) ([]string, error) {
 	r := csv.NewReader(strings.NewReader(text))
@@ -101,34 +112,44 @@ func namedColumns(text string) (columns, bool) {
 			return slices.Contains(names, strings.ToLower(strings.NewReplacer(" ", "", "_", "").Replace(f)))
 		})
 	}
-	c := columns{bucket: at("bucket"), key: at("key"), size: at("size"), etag: at("etag")}
+	c := columns{bucket: at("bucket"), key: at("key"), size: at("size"), etag: at("etag"), latest: at("islatest"), marker: at("isdeletemarker")}
 	return c, c.bucket >= 0 && c.key >= 0
 }
 
-func (c columns) read(text string) (object.Attrs, error) {
+// read is an object, and whether it is meant: a row of another version than the
+// latest is not, nor is one of a delete marker.
+func (c columns) read(text string) (a object.Attrs, meant bool, err error) {
 	if strings.Contains(text, "://") && !strings.HasPrefix(text, `"`) {
 		ref, err := object.ParseURI(text)
-		return object.Attrs{Ref: ref, Size: object.UnknownSize}, err
+		return object.Attrs{Ref: ref, Size: object.UnknownSize}, true, err
 	}
 	fields, err := row(text)
 	if err != nil {
-		return object.Attrs{}, err
+		return a, false, err
+	}
+	field := func(column int) string {
+		if column < 0 || column >= len(fields) {
+			return ""
+		}
+		return fields[column]
+	}
+	if v := withVersions; c.latest < 0 && isBool(field(v.latest)) && isBool(field(v.marker)) {
+		c = v
 	}
 	if len(fields) <= max(c.bucket, c.key) {
-		return object.Attrs{}, errors.New("neither a URI nor a row of an inventory: want s3://bucket/key, or bucket,key")
+		return a, false, errors.New("neither a URI nor a row of an inventory: want s3://bucket/key, or bucket,key")
 	}
 	key, err := url.QueryUnescape(fields[c.key])
 	if err != nil {
-		return object.Attrs{}, fmt.Errorf("key: %w", err)
+		return a, false, fmt.Errorf("key: %w", err)
 	}
-	a := object.Attrs{Ref: object.Ref{Bucket: fields[c.bucket], Key: key}, Size: object.UnknownSize}
-	if c.size >= 0 && c.size < len(fields) {
-		if n, err := strconv.ParseInt(fields[c.size], 10, 64); err == nil && n >= 0 {
-			a.Size = n
-		}
+	a = object.Attrs{Ref: object.Ref{Bucket: fields[c.bucket], Key: key}, Size: object.UnknownSize}
+	if n, err := strconv.ParseInt(field(c.size), 10, 64); err == nil && n >= 0 {
+		a.Size = n
 	}
-	if c.etag >= 0 && c.etag < len(fields) {
-		a.ETag = object.TrimETag(fields[c.etag])
-	}
-	return a, a.Check()
+	a.ETag = object.TrimETag(field(c.etag))
+	meant = !strings.EqualFold(field(c.latest), "false") && !strings.EqualFold(field(c.marker), "true")
+	return a, meant, a.Check()
 }
+
+func isBool(s string) bool { return strings.EqualFold(s, "true") || strings.EqualFold(s, "false") }

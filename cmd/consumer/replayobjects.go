@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
+	"os"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/dedupe"
@@ -16,13 +20,24 @@ import (
 	"github.com/prestage/prestage/internal/replay"
 )
 
-// listBatch is how many objects of a list are one request.
-const listBatch = 1000
+// listBatch is how many objects of a list are one request, listAtOnce how many
+// requests are in hand, so that one slow object holds no others up.
+const (
+	listBatch  = 1000
+	listAtOnce = 4
+)
 
 // fromList warms what a list names, or the objects that failed before. There are
 // no events, so there are no receipts: the ledger tells a second call what is
 // done.
-func (c replayCmd) fromList(ctx context.Context, w world, cfg app.Config, out *replayOutput, uris []string) error {
+func (c replayCmd) fromList(ctx context.Context, w world, cfg app.Config, out *replayOutput, objects []object.Ref) error {
+	total, bytes, err := c.countListed(objects)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	if most := int64(cfg.CacheBytes); most > 0 && bytes > most && !cfg.DryRun {
+		return fmt.Errorf("replay: the list has %d bytes and the cache holds %d (PRESTAGE_CACHE_BYTES): nothing is filled, since its end would drive out its beginning", bytes, most)
+	}
 	ledger, js, closeLedger, err := w.ledger(ctx, cfg)
 	if err != nil {
 		return err
@@ -59,31 +74,74 @@ func (c replayCmd) fromList(ctx context.Context, w world, cfg app.Config, out *r
 			return fmt.Errorf("stream %s (PRESTAGE_STREAM): %w", cfg.Stream, err)
 		}
 	}
+	out.entries(total)
 	out.watch(list.Progress, engine.Up)
-	err = c.eachObject(uris, func(batch []object.Attrs, prefix object.Ref) error { return list.Warm(work, ctx, batch, prefix) })
+	err = c.warmListed(work, ctx, list, w.stdin, objects)
+	result := replay.Result{Progress: list.Progress(), Capped: errors.Is(err, replay.ErrCap)}
 	switch {
-	case errors.Is(err, replay.ErrCap):
+	case result.Capped:
 	case err != nil && ctx.Err() != nil:
+		out.ended("interrupted", result)
 		return errors.New("interrupted; call it again to go on: " + w.resumes())
 	case err != nil:
 		return err
 	}
-	p := list.Progress()
 	if cfg.DryRun {
-		return out.dry(p)
+		out.dry(result.Progress)
+		return nil
 	}
-	if err := out.done(replay.Result{Progress: p, Capped: err != nil}); err != nil {
-		return err
-	}
-	if p.Failed > 0 {
-		return &exitError{exitPartly, fmt.Errorf("replay %s: %d objects failed", c.Name, p.Failed)}
+	out.ended("done", result)
+	if result.Failed > 0 {
+		return out.partly(fmt.Sprintf("%d objects failed", result.Failed))
 	}
 	return nil
 }
 
+// countListed reads all of the list before anything is asked for: what cannot be
+// read is told at once, and how much there is, as far as it says so. A pipe can be
+// read only once, and counts as 0.
+func (c replayCmd) countListed(objects []object.Ref) (n, bytes int64, err error) {
+	switch c.FromList {
+	case "":
+	case "-":
+		return 0, 0, nil
+	default:
+		info, err := os.Stat(c.FromList)
+		if err != nil {
+			return 0, 0, err
+		}
+		if !info.Mode().IsRegular() {
+			return 0, 0, nil
+		}
+	}
+	err = c.eachObject(nil, objects, func(batch []object.Attrs, prefix object.Ref) error {
+		n += int64(max(len(batch), 1))
+		for i := range batch {
+			size := max(batch[i].Size, 0)
+			bytes += min(size, math.MaxInt64-bytes)
+		}
+		return nil
+	})
+	return n, bytes, err
+}
+
+// warmListed has the list warmed, several requests at once.
+func (c replayCmd) warmListed(work, ctx context.Context, list *replay.List, stdin io.Reader, objects []object.Ref) error {
+	group, start := errgroup.WithContext(ctx)
+	group.SetLimit(listAtOnce)
+	err := c.eachObject(stdin, objects, func(batch []object.Attrs, prefix object.Ref) error {
+		group.Go(func() error { return list.Warm(work, start, batch, prefix) })
+		return start.Err()
+	})
+	if first := group.Wait(); first != nil { // which ended the reading
+		err = first
+	}
+	return err
+}
+
 // eachObject calls visit with the objects of the list, many of one bucket at a
 // time, and with each prefix.
-func (c replayCmd) eachObject(uris []string, visit func([]object.Attrs, object.Ref) error) error {
+func (c replayCmd) eachObject(stdin io.Reader, objects []object.Ref, visit func([]object.Attrs, object.Ref) error) error {
 	var batch []object.Attrs
 	flush := func() error {
 		if len(batch) == 0 {
@@ -111,15 +169,11 @@ func (c replayCmd) eachObject(uris []string, visit func([]object.Attrs, object.R
 		return nil
 	}
 	if c.FromList != "" {
-		if err := eachListed(c.FromList, add); err != nil {
+		if err := eachListed(c.FromList, stdin, add); err != nil {
 			return err
 		}
 	}
-	for _, uri := range uris {
-		ref, err := object.ParseURI(uri)
-		if err != nil {
-			return err
-		}
+	for _, ref := range objects {
 		if err := add(object.Attrs{Ref: ref, Size: object.UnknownSize}); err != nil {
 			return err
 		}

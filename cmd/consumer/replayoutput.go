@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,13 +21,15 @@ type replayOutput struct {
 	w       world
 	cmd     replayCmd
 	cluster string
+	cache   int64 // PRESTAGE_CACHE_BYTES
 	json    bool
 	began   time.Time
 
 	mu   sync.Mutex
 	from replay.Range
+	list int64    // entries of the list, 0 when there is none or nobody knows
 	file *os.File // of failures, nil before the first
-	fail error    // of writing it
+	fail error    // of writing it; what failed is then told by letters alone
 
 	watching sync.WaitGroup
 	quit     chan struct{}
@@ -34,7 +37,7 @@ type replayOutput struct {
 
 // line is a line of JSON.
 type line struct {
-	Type    string `json:"type"` // begin, history_dropped, progress, dry_run or done
+	Type    string `json:"type"` // begin, history_dropped, history_gaps, history_lost, progress, dry_run, interrupted or done
 	Name    string `json:"name"`
 	Cluster string `json:"cluster"`
 
@@ -42,6 +45,7 @@ type line struct {
 	Last      uint64     `json:"last_seq,omitempty"`
 	Resumed   bool       `json:"resumed,omitempty"`
 	FirstTime *time.Time `json:"first_time,omitempty"`
+	Messages  int        `json:"messages,omitempty"` // that are missing
 
 	*replay.Progress
 	Capped  bool     `json:"capped,omitempty"`
@@ -49,6 +53,7 @@ type line struct {
 	Seconds float64  `json:"seconds,omitempty"`
 	Left    *float64 `json:"seconds_left,omitempty"`
 
+	TooLarge    bool     `json:"too_large,omitempty"` // than PRESTAGE_CACHE_BYTES
 	MaxTierCost *float64 `json:"max_tier_cost_usd,omitempty"`
 	PricesOf    string   `json:"prices_of,omitempty"`
 	Estimate    *float64 `json:"estimated_seconds,omitempty"`
@@ -67,23 +72,57 @@ func (o *replayOutput) plan(p replay.Plan) {
 	o.mu.Lock()
 	o.from = p.Range
 	o.mu.Unlock()
-	switch {
-	case o.json:
-		o.line(line{Type: "begin", First: p.Range.First, Last: p.Range.Last, Resumed: p.Resumed})
-		if d := p.Dropped; d != nil {
-			o.line(line{Type: "history_dropped", First: d.FirstSeq, FirstTime: &d.FirstTime})
-		}
-	default:
-		verb := "replay"
-		if p.Resumed {
-			verb = "going on with replay"
-		}
-		fmt.Fprintf(o.w.stdout, "%s %s: messages %d to %d\n", verb, o.cmd.Name, p.Range.First, p.Range.Last)
-		if d := p.Dropped; d != nil {
-			fmt.Fprintf(o.w.stdout, "what came before is gone: the stream begins with message %d of %s; name objects with --from-list\n",
-				d.FirstSeq, d.FirstTime.Format(time.RFC3339))
-		}
+	if o.json {
+		o.planLines(p)
+		return
 	}
+	say := func(format string, args ...any) { fmt.Fprintf(o.w.stdout, format+"\n", args...) }
+	verb := "replay"
+	if p.Resumed {
+		verb = "going on with replay"
+	}
+	if p.Range.First > p.Range.Last {
+		say("%s %s: the stream has no message of what was asked for", verb, o.cmd.Name)
+	} else {
+		say("%s %s: messages %d to %d", verb, o.cmd.Name, p.Range.First, p.Range.Last)
+	}
+	if d := p.Dropped; d != nil {
+		begins := fmt.Sprintf("begins with message %d of %s", d.FirstSeq, d.FirstTime.Format(time.RFC3339))
+		if d.FirstTime.IsZero() {
+			begins = fmt.Sprintf("is empty, its next message is %d", d.FirstSeq)
+		}
+		say("what came before is gone: the stream %s; name objects with --from-list", begins)
+	}
+	if p.Gaps > 0 {
+		say("%d messages after the stream's first are gone, too: deleted, or dropped by a limit of their subject", p.Gaps)
+	}
+	if p.Lost > 0 {
+		say("%d of the events named are not in the stream: dropped, or the stream was made anew", p.Lost)
+	}
+}
+
+func (o *replayOutput) planLines(p replay.Plan) {
+	o.line(line{Type: "begin", First: p.Range.First, Last: p.Range.Last, Resumed: p.Resumed})
+	if d := p.Dropped; d != nil {
+		l := line{Type: "history_dropped", First: d.FirstSeq}
+		if !d.FirstTime.IsZero() {
+			l.FirstTime = &d.FirstTime
+		}
+		o.line(l)
+	}
+	if p.Gaps > 0 {
+		o.line(line{Type: "history_gaps", Messages: p.Gaps})
+	}
+	if p.Lost > 0 {
+		o.line(line{Type: "history_lost", Messages: p.Lost})
+	}
+}
+
+// entries says how many a list has.
+func (o *replayOutput) entries(n int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = n
 }
 
 // watch shows progress until close.
@@ -116,8 +155,12 @@ func (o *replayOutput) watch(now func() replay.Progress, up func() bool) {
 				bar.SetCurrent(done)
 			case ended:
 			case o.json:
-				left := o.left(p).Seconds()
-				o.line(line{Type: "progress", Progress: &p, Seconds: time.Since(o.began).Seconds(), Left: &left})
+				l := line{Type: "progress", Progress: &p, Seconds: time.Since(o.began).Seconds()}
+				if d, known := o.left(p); known {
+					left := d.Seconds()
+					l.Left = &left
+				}
+				o.line(l)
 			default:
 				fmt.Fprintf(o.w.stderr, "replay %s: %s\n", o.cmd.Name, o.text(p, up()))
 			}
@@ -129,21 +172,25 @@ func (o *replayOutput) watch(now func() replay.Progress, up func() bool) {
 	})
 }
 
-// share is how much of the range is done, in messages of the stream.
+// share is how much is done, in messages of the stream's range or in entries of
+// the list. Total is 0 when nobody knows.
 func (o *replayOutput) share(p replay.Progress) (done, total int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.from.First == 0 {
+		return p.Listed, o.list
+	}
 	total = int64(o.from.Last) - int64(o.from.First) + 1                //nolint:gosec // no stream has so many
 	return min(max(int64(p.At)-int64(o.from.First)+1, 0), total), total //nolint:gosec // likewise
 }
 
-// left is a guess from what was done so far, 0 without one.
-func (o *replayOutput) left(p replay.Progress) time.Duration {
+// left is a guess from what was done so far.
+func (o *replayOutput) left(p replay.Progress) (d time.Duration, known bool) {
 	done, total := o.share(p)
 	if done <= 0 || total <= 0 {
-		return 0
+		return 0, false
 	}
-	return time.Duration(float64(time.Since(o.began)) / float64(done) * float64(total-done))
+	return time.Duration(float64(time.Since(o.began)) / float64(done) * float64(total-done)), true
 }
 
 func (o *replayOutput) text(p replay.Progress, up bool) string {
@@ -151,13 +198,20 @@ func (o *replayOutput) text(p replay.Progress, up bool) string {
 		return "LOTA cannot be reached, waiting for it"
 	}
 	done, total := o.share(p)
-	left := "?"
-	if d := o.left(p); d > 0 || done == total {
+	of, left := "?", "?"
+	if total > 0 {
+		of = fmt.Sprint(total)
+	}
+	if d, known := o.left(p); known {
 		left = d.Round(time.Second).String()
 	}
+	what := fmt.Sprintf("%d of %s messages, %d events", done, of, p.Events)
+	if p.Listed > 0 || o.cmd.FromList != "" {
+		what = fmt.Sprintf("%d of %s entries", done, of)
+	}
 	rate := int64(float64(p.Bytes) / max(time.Since(o.began).Seconds(), 0.001))
-	return fmt.Sprintf("%d of %d messages, %d events, %d filled, %s, %s/s, %s left",
-		done, total, p.Events, p.Filled, byteText(p.Bytes), byteText(rate), left)
+	return fmt.Sprintf("%s, %d filled, %s, %s/s, %s left",
+		what, p.Filled, byteText(p.Bytes), byteText(rate), left)
 }
 
 // failed writes a line of the file of failures.
@@ -166,12 +220,26 @@ func (o *replayOutput) failed(f failure) {
 	defer o.mu.Unlock()
 	if o.file == nil && o.fail == nil {
 		o.file, o.fail = os.OpenFile(o.failuresPath(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if o.fail != nil {
+			fmt.Fprintf(o.w.stderr, "prestage: failures cannot be written: %s\n", visible(o.fail.Error()))
+		}
 	}
 	if o.file != nil {
 		if err := json.NewEncoder(o.file).Encode(f); err != nil && o.fail == nil {
 			o.fail = err
 		}
 	}
+}
+
+// partly is the error of a replay of which some failed, nil when nothing did.
+func (o *replayOutput) partly(bad ...string) error {
+	if o.fail != nil {
+		bad = append(bad, fmt.Sprintf("not all of them are in %s: %v", o.failuresPath(), o.fail))
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return &exitError{exitPartly, fmt.Errorf("replay %s: %s", o.cmd.Name, strings.Join(bad, "; "))}
 }
 
 func (o *replayOutput) failuresPath() string {
@@ -201,22 +269,25 @@ func (o *replayOutput) close() {
 }
 
 // dry prints what a dry run found.
-func (o *replayOutput) dry(p replay.Progress) error {
+func (o *replayOutput) dry(p replay.Progress) {
 	o.stop()
 	spent := time.Since(o.began)
 	estimate := spent.Seconds()
 	if o.cmd.Rate > 0 {
 		estimate = max(estimate, float64(p.Filled)/o.cmd.Rate)
 	}
+	tooLarge := o.cache > 0 && p.Bytes > o.cache
 	if o.json {
 		cost := tierCost(max(p.Bytes-p.ArchivedBytes, 0))
-		o.line(line{Type: "dry_run", First: o.from.First, Last: o.from.Last, Progress: &p, Seconds: spent.Seconds(), MaxTierCost: &cost, PricesOf: pricesOf, Estimate: &estimate})
-		return nil
+		o.line(line{Type: "dry_run", First: o.from.First, Last: o.from.Last, Progress: &p, Seconds: spent.Seconds(), TooLarge: tooLarge, MaxTierCost: &cost, PricesOf: pricesOf, Estimate: &estimate})
+		return
 	}
 	o.summary(p, "would be filled")
-	_, err := fmt.Fprintf(o.w.stdout, "%s\nabout %s if LOTA answers as fast as it answered this dry run; fills that it answers when they are done take longer\n",
+	if tooLarge {
+		fmt.Fprintf(o.w.stdout, "that is more than the cache, which holds %s (PRESTAGE_CACHE_BYTES): its end would drive out its beginning; choose less, as with --latest\n", byteText(o.cache))
+	}
+	fmt.Fprintf(o.w.stdout, "%s\nabout %s if LOTA answers as fast as it answered this dry run; fills that it answers when they are done take longer\n",
 		tierCostText(max(p.Bytes-p.ArchivedBytes, 0), 0)+archiveText(prestage.Amount{Objects: p.Archived, Bytes: p.ArchivedBytes}), time.Duration(estimate*float64(time.Second)).Round(time.Second))
-	return err
 }
 
 func (o *replayOutput) summary(p replay.Progress, filled string) {
@@ -224,8 +295,8 @@ func (o *replayOutput) summary(p replay.Progress, filled string) {
 		p.Events, p.Warm, p.Skipped, p.DeadLetters, p.Objects, p.Filled, filled, byteText(p.Bytes), p.AlreadyWarm, p.Gone, p.OtherSkips, p.Failed)
 }
 
-// done prints how a replay ended.
-func (o *replayOutput) done(r replay.Result) error {
+// ended prints how a replay ended: done, or interrupted.
+func (o *replayOutput) ended(how string, r replay.Result) {
 	o.stop()
 	failures := ""
 	if o.file != nil {
@@ -233,17 +304,16 @@ func (o *replayOutput) done(r replay.Result) error {
 	}
 	if o.json {
 		o.line(line{
-			Type: "done", First: o.from.First, Last: o.from.Last, Progress: &r.Progress, Capped: r.Capped, Letters: &r.Letters,
+			Type: how, First: o.from.First, Last: o.from.Last, Progress: &r.Progress, Capped: r.Capped, Letters: &r.Letters,
 			Seconds: time.Since(o.began).Seconds(), Failures: failures,
 		})
-		return o.fail
+		return
 	}
 	o.summary(r.Progress, "filled")
 	if r.Capped {
-		fmt.Fprintf(o.w.stdout, "ended by --max-bytes; replay --name %s with the same flags goes on at the same place within an hour\n", o.cmd.Name)
+		fmt.Fprintf(o.w.stdout, "ended by --max-bytes; replay --name %s with the same flags goes on at the same place within a day\n", o.cmd.Name)
 	}
 	if failures != "" {
 		fmt.Fprintf(o.w.stdout, "failures: %s; try them again with --retry-failed\n", failures)
 	}
-	return o.fail
 }

@@ -116,6 +116,9 @@ func statusText(s status.Status) string {
 		fmt.Fprintf(&b, "%-10s none answers\n", "instance")
 	}
 	fmt.Fprintf(&b, "%-10s %d", "letters", s.DeadLetters.Total)
+	if s.DeadLetters.More {
+		b.WriteString(" and more")
+	}
 	for _, r := range slices.Sorted(maps.Keys(s.DeadLetters.ByReason)) {
 		fmt.Fprintf(&b, ", %d %s", s.DeadLetters.ByReason[r], visible(string(r)))
 	}
@@ -183,7 +186,9 @@ func receiptText(r consumer.Receipt) string {
 		text += " (" + more + ")"
 	}
 	text += " event " + r.EventID
-	if r.Outcome == consumer.Warm {
+	if r.Replay != "" {
+		text += ", by the replay " + r.Replay
+	} else if r.Outcome == consumer.Warm {
 		text += fmt.Sprintf(", %.1f s after the stream had it", r.EventToWarmSeconds)
 	}
 	if r.Error != "" {

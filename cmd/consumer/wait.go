@@ -14,6 +14,7 @@ import (
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
+	"github.com/prestage/prestage/internal/dlq"
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 )
@@ -47,6 +48,9 @@ func (c waitCmd) Run(ctx context.Context, w world) error {
 	refs := make([]object.Ref, len(c.Targets)) // zero: an event id
 	var need needs
 	for i, t := range c.Targets {
+		if t == "" {
+			return &exitError{exitUsage, errors.New("wait: a target is empty")}
+		}
 		if !strings.Contains(t, "://") {
 			need.receipts = true
 			continue
@@ -109,9 +113,9 @@ func (c waitCmd) report(w world, results <-chan waited) error {
 			if line, err = visibleJSON(r); err != nil {
 				return err
 			}
-		case r.code == exitDone:
-			line = []byte(visible(r.Target) + ": " + r.text())
-		default: // told as the error, but for all except the worst
+		case r.code == exitDone || len(c.Targets) > 1:
+			line = []byte(visible(r.Target + ": " + r.text()))
+		default: // told as the error
 			continue
 		}
 		fmt.Fprintf(w.stdout, "%s\n", line)
@@ -141,10 +145,14 @@ func (r waited) text() string {
 	}
 }
 
+// letterTimeout bounds the look for a dead letter.
+const letterTimeout = 5 * time.Second
+
 // waiter waits for single targets.
 type waiter struct {
 	cmd      waitCmd
 	cfg      app.Config
+	js       jetstream.JetStream
 	receipts jetstream.KeyValue
 	ledger   *dedupe.KV
 	engine   *app.Engine // nil: the store is not asked
@@ -165,7 +173,7 @@ func (c waitCmd) waiter(ctx context.Context, w world, need needs) (_ *waiter, er
 	if err != nil {
 		return nil, err
 	}
-	x.cfg, x.stop = cfg, append(x.stop, closeIt)
+	x.cfg, x.js, x.stop = cfg, js, append(x.stop, closeIt)
 	if need.receipts {
 		if x.receipts, err = appearing(ctx, js, app.ReceiptsBucket); err != nil {
 			return nil, err
@@ -220,9 +228,22 @@ func (x *waiter) enough(v outcome.Verdict) bool {
 	return need == outcome.Accepted || (v != "" && outcome.Weaker(v, need) == need)
 }
 
-// event waits for the receipt of an event.
+// event waits for the receipt of an event. One that was dead-lettered and redriven
+// since is as open as before.
 func (x *waiter) event(ctx context.Context, id string) waited {
-	r, err := consumer.Await(ctx, x.receipts, consumer.ReceiptKeys(x.cfg.Cluster, id), time.Time{})
+	var r consumer.Receipt
+	var err error
+	for from := uint64(0); ; {
+		r, err = consumer.Await(ctx, x.receipts, consumer.ReceiptKeys(x.cfg.Cluster, id), func(r consumer.Receipt) bool { return r.StreamSeq >= from })
+		if err != nil || r.Outcome != consumer.DeadLettered {
+			break
+		}
+		redriven := x.redriven(ctx, r)
+		if redriven <= r.StreamSeq {
+			break
+		}
+		from = redriven
+	}
 	out := waited{Target: id, Outcome: string(r.Outcome), Reason: r.Reason, Verdict: r.Verdict, WarmAt: r.WarmAt, Error: r.Error}
 	switch {
 	case err != nil:
@@ -242,6 +263,25 @@ func (x *waiter) event(ctx context.Context, id string) waited {
 		out.code, out.Outcome, out.Error = exitFailed, failed, fmt.Sprintf("warm, but known as %s only", r.Verdict)
 	}
 	return out
+}
+
+// redriven is where a dead-lettered event is in its stream since its letter was
+// redriven, 0 when it was not, or nobody tells.
+func (x *waiter) redriven(ctx context.Context, r consumer.Receipt) (seq uint64) {
+	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
+	defer cancel()
+	letters, err := x.js.Stream(ctx, dlq.Stream)
+	if err != nil { // its user may not read it: the receipt holds
+		return 0
+	}
+	subject := dlq.Subject(r.Cluster, r.Stream, r.StreamSeq)
+	_ = dlq.New(x.js, letters, r.Cluster).Each(ctx, []string{subject, subject + ".>"}, func(l dlq.Letter) error {
+		if l.EventTime.Equal(r.StreamTime) {
+			seq = max(seq, l.Mark.Seq)
+		}
+		return nil
+	})
+	return seq
 }
 
 // asGoodAsWarm says that a skip is because LOTA keeps no such object, or has it.

@@ -19,10 +19,14 @@ func (x *waiter) uri(ctx context.Context, target string, ref object.Ref) waited 
 	out := waited{Target: target, Outcome: "warm"}
 	state := "nothing is on record; does an event name it?"
 	err := func() error {
-		if !ref.IsPrefix() {
-			return x.object(ctx, object.Attrs{Ref: ref}, &out, &state)
+		if ref.IsPrefix() {
+			return x.prefix(ctx, ref, &out, &state)
 		}
-		return x.prefix(ctx, ref, &out, &state)
+		large, err := x.object(ctx, object.Attrs{Ref: ref}, &out, &state)
+		if err == nil && !large {
+			out.Outcome, out.Reason = "skipped", outcome.TooSmall
+		}
+		return err
 	}()
 	if err != nil {
 		return out.ended(ctx, err, state)
@@ -56,7 +60,8 @@ func (x *waiter) listed(ctx context.Context, ref object.Ref, out *waited, state 
 			return nil
 		}
 		large++
-		return x.object(ctx, i.Attrs, out, state)
+		_, err := x.object(ctx, i.Attrs, out, state)
+		return err
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -72,10 +77,17 @@ func (x *waiter) listed(ctx context.Context, ref object.Ref, out *waited, state 
 }
 
 // object waits for a record of the version that is in the store. What is known
-// of that version saves the HEAD where it is enough.
-func (x *waiter) object(ctx context.Context, known object.Attrs, out *waited, state *string) error {
-	return x.ledger.Watch(ctx, known.Ref, func(e dedupe.Entry) (bool, error) {
+// of that version saves the HEAD where it is enough. Of an object that LOTA does
+// not keep there is never a record: it is not large.
+func (x *waiter) object(ctx context.Context, known object.Attrs, out *waited, state *string) (large bool, err error) {
+	large = true
+	err = x.ledger.Watch(ctx, known.Ref, func(e *dedupe.Entry) (bool, error) {
 		switch {
+		case e == nil:
+			if known.ETag == "" {
+				large = x.look(ctx, &known)
+			}
+			return !large, nil
 		case time.Since(e.At) > x.cfg.DedupeTTL:
 			*state = fmt.Sprintf("%s was filled at %s, which is longer ago than PRESTAGE_DEDUPE_TTL", known.Ref, e.At.Format(time.RFC3339))
 			return false, nil
@@ -84,7 +96,7 @@ func (x *waiter) object(ctx context.Context, known object.Attrs, out *waited, st
 			return false, nil
 		}
 		if !x.cmd.AnyVersion {
-			current, why, err := x.current(ctx, known, e)
+			current, why, err := x.current(ctx, known, *e)
 			if err != nil || !current {
 				*state = why
 				return false, err
@@ -95,6 +107,27 @@ func (x *waiter) object(ctx context.Context, known object.Attrs, out *waited, st
 		}
 		return true, nil
 	})
+	return large, err
+}
+
+// lookTimeout bounds the look at an object that is not on record.
+const lookTimeout = 30 * time.Second
+
+// look asks the store once for what is not on record, and says whether LOTA would
+// keep it. The version then saves the HEAD after its fill. Without an answer it is
+// waited for all the same.
+func (x *waiter) look(ctx context.Context, known *object.Attrs) (large bool) {
+	if x.engine == nil || x.cmd.AnyVersion {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	answer, err := x.engine.Head(ctx, known.Ref)
+	if err != nil {
+		return true
+	}
+	known.Version = answer.Version
+	return answer.Size > x.cfg.MinBytes || answer.Size == object.UnknownSize
 }
 
 // current says whether the version on record is the one that is there now, and

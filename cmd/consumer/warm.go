@@ -151,13 +151,13 @@ func (c warmCmd) print(w world, r receipt) error {
 		verdict = " (" + string(r.Verdict) + ")"
 	}
 	_, err := fmt.Fprintf(w.stdout, "%s: %s%s: %d filled, %d already warm, %d skipped, %d failed; %s in %.1f s\n",
-		r.Target, r.Outcome, verdict, r.Objects.Filled, r.Objects.AlreadyWarm, r.Objects.Skipped, r.Objects.Failed, byteText(r.Bytes), r.Seconds)
+		visible(r.Target), r.Outcome, verdict, r.Objects.Filled, r.Objects.AlreadyWarm, r.Objects.Skipped, r.Objects.Failed, byteText(r.Bytes), r.Seconds)
 	if r.Reason != "" {
-		fmt.Fprintf(w.stdout, "  %s: %s\n", r.Reason, r.Error)
+		fmt.Fprintf(w.stdout, "  %s: %s\n", r.Reason, visible(r.Error))
 	}
 	for _, f := range r.Failures {
 		if f.URI != "" && f.Error != r.Error {
-			fmt.Fprintf(w.stdout, "  %s: %s\n", f.URI, f.Error)
+			fmt.Fprintf(w.stdout, "  %s: %s\n", visible(f.URI), visible(f.Error))
 		}
 	}
 	return err

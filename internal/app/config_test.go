@@ -138,6 +138,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"PRESTAGE_STREAM=KV_prestage_objects":               `PRESTAGE_STREAM="KV_prestage_objects": want a stream of events, this one is for what prestage writes`,
 		"PRESTAGE_MODEL_SUBJECTS=prestage":                  `PRESTAGE_MODEL_SUBJECTS="prestage": prestage writes to prestage.warmed.> itself`,
 		"PRESTAGE_MODEL_SUBJECTS=a,prestage.*.b":            `PRESTAGE_MODEL_SUBJECTS="prestage.*.b": prestage writes to prestage.warmed.> itself`,
+		"PRESTAGE_CHECKPOINT_SUBJECTS=prestage.replay":      `PRESTAGE_CHECKPOINT_SUBJECTS="prestage.replay": prestage writes to prestage.replay.> itself`,
 		"PRESTAGE_CHECKPOINT_SUBJECTS=prestage.status":      `PRESTAGE_CHECKPOINT_SUBJECTS="prestage.status": prestage writes to prestage.status.> itself`,
 		"PRESTAGE_CHECKPOINT_SUBJECTS=prestage.dlq.default": `PRESTAGE_CHECKPOINT_SUBJECTS="prestage.dlq.default": prestage writes to prestage.dlq.> itself`,
 		"PRESTAGE_STREAM=a b":                               `PRESTAGE_STREAM="a b": ` + token,

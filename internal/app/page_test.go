@@ -9,7 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prestage/prestage/internal/budget"
 	"github.com/prestage/prestage/internal/natstest"
 	"github.com/prestage/prestage/internal/status"
 )
@@ -83,6 +85,19 @@ func TestPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	receipts, err := js.KeyValue(t.Context(), ReceiptsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := json.Marshal(budget.Account{
+		Limit: 5000, Spent: []budget.Minute{{At: time.Now().Truncate(time.Minute), Bytes: 4321}}, Waits: time.Now().Add(time.Hour),
+	})
+	if err == nil {
+		_, err = receipts.Put(t.Context(), budget.Key("default"), account)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	publish("in hand "+hostile, "s3://slow/a")
 	publish("dead "+hostile, "s3://Not_Allowed/"+hostile)
 	var keys []string
@@ -98,7 +113,7 @@ func TestPage(t *testing.T) {
 		return strings.Contains(body, "in hand &#34;&gt;"+escaped) && strings.Contains(body, "holds back the bucket refuses") &&
 			strings.Contains(body, "<td>malformed<td class=\"n\">1")
 	})
-	for _, part := range []string{"<td>model<td", "<td>checkpoint<td", `href="/?event=dead%20%22%3e%3cscript`} {
+	for _, part := range []string{"4321 of 5000 bytes filled", "routine fills wait until 20", "<td>model<td", "<td>checkpoint<td", `href="/?event=dead%20%22%3e%3cscript`} {
 		if !strings.Contains(body, part) {
 			t.Errorf("no %s in:\n%s", part, body)
 		}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -18,18 +19,18 @@ func filters(subjects []string) []string {
 	return out
 }
 
-// resultSubjects and letterSubjects are what prestage writes to, statusSubjects
-// where instances are asked how they are.
+// resultSubjects and letterSubjects are what prestage writes to, askedSubjects
+// where instances are asked how they are, and replays whether they run.
 var (
 	resultSubjects = []string{"prestage.warmed.>", "prestage.failed.>"}
 	letterSubjects = []string{"prestage.dlq.>"}
-	statusSubjects = []string{"prestage.status.>"}
+	askedSubjects  = []string{"prestage.status.>", "prestage.replay.>"}
 )
 
 // written says whether a lane of the subject would take in what prestage itself
 // writes, and where that is. Two streams cannot have such subjects either.
 func written(subject string) (own string, ok bool) {
-	for _, own := range slices.Concat(resultSubjects, letterSubjects, statusSubjects) {
+	for _, own := range slices.Concat(resultSubjects, letterSubjects, askedSubjects) {
 		for _, f := range filters([]string{subject}) {
 			if Meet(f, own) {
 				return own, true
@@ -54,6 +55,25 @@ func validSubject(s string) bool {
 		}
 	}
 	return tokens[0] != "$JS" && tokens[0] != "$KV" && tokens[0] != "$SYS"
+}
+
+// Distinct are subjects, wildcards allowed, without those that others of them take
+// in: a consumer's filters may have no message in common.
+func Distinct(subjects []string) ([]string, error) {
+	var out []string
+	for i, s := range subjects {
+		if !validSubject(s) {
+			return nil, fmt.Errorf("%q is no subject", s)
+		}
+		others := slices.Concat(out, subjects[i+1:])
+		if !covered(s, others) {
+			out = append(out, s)
+		}
+	}
+	if a, b, found := overlap(out); found {
+		return nil, fmt.Errorf("%s and %s have messages in common", a, b)
+	}
+	return out, nil
 }
 
 // overlap finds two of the subjects that some message would match both.

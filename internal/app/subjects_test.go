@@ -148,3 +148,28 @@ func TestSubjectsAgainstBruteForce(t *testing.T) {
 		}
 	}
 }
+
+func TestDistinct(t *testing.T) {
+	t.Parallel()
+	for subjects, want := range map[string]string{
+		"":                  "",
+		"a.b c":             "a.b c",
+		"a.b a.b":           "a.b",
+		"a.b a.> a.*":       "a.>",
+		"a.> a.b":           "a.>",
+		"a.*.c a.b.c a.b.d": "a.*.c a.b.d",
+		"a.*.c a.b.*":       "error: a.*.c and a.b.* have messages in common",
+		"a..b":              `error: "a..b" is no subject`,
+		"a.>.b":             `error: "a.>.b" is no subject`,
+		"$JS.API.INFO a":    `error: "$JS.API.INFO" is no subject`,
+	} {
+		got, err := Distinct(strings.Fields(subjects))
+		text := strings.Join(got, " ")
+		if err != nil {
+			text = "error: " + err.Error()
+		}
+		if text != want {
+			t.Errorf("%s: %s, want %s", subjects, text, want)
+		}
+	}
+}

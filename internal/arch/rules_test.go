@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/budget", "internal/confirm", "internal/dedupe",
 		"internal/outcome", "internal/object",
 	},
-	"internal/doctor": {"internal/app", "internal/rules", "internal/prestage", "internal/outcome", "internal/object"},
+	"internal/doctor": {"internal/app", "internal/replay", "internal/rules", "internal/prestage", "internal/outcome", "internal/object"},
 	"internal/dev": {
 		"internal/app", "internal/publish", "internal/consumer", "internal/events", "internal/prestage", "internal/dedupe",
 		"internal/outcome", "internal/object",

@@ -22,21 +22,25 @@ func ReceiptKeys(cluster, id string) string { return cluster + "." + Hash(id) + 
 // highest sequence, of one sequence the latest written, and none of a dry run.
 // There is none when its Outcome is "".
 func Latest(ctx context.Context, kv jetstream.KeyValue, keys string) (Receipt, error) {
-	return follow(ctx, kv, keys, time.Time{}, func(Receipt) bool { return true })
+	return follow(ctx, kv, keys, nil, func(Receipt) bool { return true })
 }
 
 // Await watches the receipts under keys until the one that tells is final: of
 // several, as after a redrive, that is the one with the highest sequence. Those
-// of messages that the stream stored before since are left out, and those of dry
-// runs. The last receipt that told is returned with an error, too. It does not
-// poll.
-func Await(ctx context.Context, kv jetstream.KeyValue, keys string, since time.Time) (Receipt, error) {
-	return follow(ctx, kv, keys, since, func(last Receipt) bool { return last.Final() })
+// that meant, unless nil, does not mean are left out, and those of dry runs. The
+// last receipt that told is returned with an error, too. It does not poll.
+func Await(ctx context.Context, kv jetstream.KeyValue, keys string, meant func(Receipt) bool) (Receipt, error) {
+	return follow(ctx, kv, keys, meant, func(last Receipt) bool { return last.Final() })
+}
+
+// StoredSince means receipts of messages that the stream stored then or later.
+func StoredSince(t time.Time) (meant func(Receipt) bool) {
+	return func(r Receipt) bool { return !r.StreamTime.Before(t) }
 }
 
 // follow watches until enough is content with the receipt that tells, after
 // what was there before has been seen.
-func follow(ctx context.Context, kv jetstream.KeyValue, keys string, since time.Time, enough func(Receipt) bool) (Receipt, error) {
+func follow(ctx context.Context, kv jetstream.KeyValue, keys string, meant, enough func(Receipt) bool) (Receipt, error) {
 	var last Receipt
 	complete := false // what was there before has been seen
 	err := persist.Watch(ctx, kv, keys, func(entry jetstream.KeyValueEntry) (bool, error) {
@@ -52,7 +56,7 @@ func follow(ctx context.Context, kv jetstream.KeyValue, keys string, since time.
 			return false, fmt.Errorf("read receipt %s: %w", entry.Key(), err)
 		}
 		// Of one sequence, as a replay makes, the latest written tells.
-		if !r.StreamTime.Before(since) && r.StreamSeq >= last.StreamSeq {
+		if (meant == nil || meant(r)) && r.StreamSeq >= last.StreamSeq {
 			last = r
 		}
 		return complete && enough(last), nil

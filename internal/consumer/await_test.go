@@ -50,7 +50,7 @@ func TestAwait(t *testing.T) {
 			watching := watched{kv, make(chan struct{}, 1), make(chan struct{}, 1)}
 			got := make(chan result, 1)
 			go func() {
-				r, err := Await(ctx, watching, awaited, time.Time{})
+				r, err := Await(ctx, watching, awaited, nil)
 				got <- result{r, err}
 			}()
 			<-watching.begun
@@ -70,11 +70,11 @@ func TestAwait(t *testing.T) {
 			// One of a stream that was deleted since tells nothing.
 			brief, end := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer end()
-			if r, err := Await(brief, watching, awaited, time.Now()); !errors.Is(err, context.DeadlineExceeded) {
+			if r, err := Await(brief, watching, awaited, StoredSince(time.Now())); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("an older receipt ended it: %+v, %v", r, err)
 			}
 			// One that is final already is found at once.
-			if r, err := Await(ctx, watching, awaited, time.Time{}); err != nil || r.Outcome != o {
+			if r, err := Await(ctx, watching, awaited, nil); err != nil || r.Outcome != o {
 				t.Errorf("%+v, %v", r, err)
 			}
 			if len(watching.polled) != 0 {
@@ -111,7 +111,7 @@ func TestAwaitTimesOut(t *testing.T) {
 	put(Receipt{Outcome: Pending, Error: "no luck"})
 	for range 20 { // the watch ends at the same moment, and must not be taken for the cause
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		r, err := Await(ctx, kv, awaited, time.Time{})
+		r, err := Await(ctx, kv, awaited, nil)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) || (r.Error != "no luck" && r.Error != "") {
 			t.Fatalf("%+v, %v", r, err)
@@ -127,7 +127,7 @@ func TestAwaitUnreadable(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if _, err := Await(ctx, kv, awaited, time.Time{}); err == nil || !strings.Contains(err.Error(), "read receipt") {
+	if _, err := Await(ctx, kv, awaited, nil); err == nil || !strings.Contains(err.Error(), "read receipt") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -88,7 +88,12 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 
 // blank is the receipt of an event of which nothing is known yet, and its key.
 func (l *Lane) blank(ev events.Event, d *delivery) (key string, r Receipt) {
+	replay := ""
+	if l.cfg.Replay != nil {
+		replay = l.cfg.Name
+	}
 	return named(ReceiptKey(l.cfg.Cluster, ev.ID, ev.Source, d.Stream, d.Seq), l.cfg.Name), Receipt{
+		Replay:  replay,
 		EventID: ev.ID, Source: ev.Source, Cluster: l.cfg.Cluster, EventTime: ev.Time, Received: d.Received,
 		Stream: d.Stream, StreamSeq: d.Seq, StreamTime: d.Time, Failures: []prestage.Failure{},
 	}
@@ -159,7 +164,7 @@ func Request(ev events.Event, subject string, stored, seen time.Time) prestage.R
 
 // fillIn writes what an attempt brought into r.
 func fillIn(r *Receipt, report prestage.Report, dec decision) {
-	r.Objects, r.Bytes, r.Verdict, r.Confirmed = report.Objects, report.Bytes, report.Verdict, report.Confirmed
+	r.Objects, r.Skips, r.Bytes, r.Verdict, r.Confirmed = report.Objects, report.Skips, report.Bytes, report.Verdict, report.Confirmed
 	r.Attempts = dec.attempts
 	r.Outcome, r.Reason = dec.final, dec.reason
 	if dec.problem != nil && dec.problem.Sample != nil {

@@ -34,7 +34,9 @@ type Receipt struct {
 	Would   string          `json:"would,omitempty"`
 	Verdict outcome.Verdict `json:"verdict"`
 	Objects prestage.Counts `json:"objects"`
-	Bytes   int64           `json:"bytes"` // of the objects that are warm, or would be but for a dry run
+	// Skips are the skipped ones of Objects by reason.
+	Skips map[outcome.Reason]int `json:"skips,omitempty"`
+	Bytes int64                  `json:"bytes"` // of the objects that are warm, or would be but for a dry run
 	// Confirmed is there when reads have shown objects to be filled.
 	Confirmed *prestage.Confirmed `json:"confirmed,omitempty"`
 
@@ -46,6 +48,8 @@ type Receipt struct {
 	Attempts  int    `json:"attempts"` // that count; give-backs and outages do not
 	Stream    string `json:"stream"`
 	StreamSeq uint64 `json:"stream_seq"`
+	// Replay is the name of the replay whose receipt it is, "" for a live lane's.
+	Replay string `json:"replay,omitempty"`
 	// StreamTime tells a message from one with the same sequence in a stream that
 	// was deleted and made anew.
 	StreamTime time.Time `json:"stream_time"`

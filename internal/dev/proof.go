@@ -92,7 +92,7 @@ func (s *system) prove(ctx context.Context, out io.Writer, terminal bool) error 
 			return err
 		}
 		wait, cancel := context.WithTimeout(ctx, fillPatience)
-		u.receipt, err = consumer.Await(wait, receipts, consumer.ReceiptKey(s.cfg.Cluster, sent.ID, sent.Source, sent.Stream, sent.Seq), sent.Since)
+		u.receipt, err = consumer.Await(wait, receipts, consumer.ReceiptKey(s.cfg.Cluster, sent.ID, sent.Source, sent.Stream, sent.Seq), consumer.StoredSince(sent.Since))
 		cancel()
 		if err != nil {
 			return fmt.Errorf("no receipt for %s: %w", u.event.ID, err)

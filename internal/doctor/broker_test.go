@@ -332,7 +332,9 @@ func TestConsumers(t *testing.T) {
 				aside.Durable, aside.FilterSubjects = "prestage-west-model", []string{"events.else"}
 				stranger := s.Consumers[1]
 				stranger.Durable = "audit"
-				s.Consumers = append(s.Consumers, other, aside, stranger)
+				night := s.Consumers[1]
+				night.Durable, night.Metadata = "prestage-default-replay-night", map[string]string{"prestage": "replay"}
+				s.Consumers = append(s.Consumers, other, aside, stranger, night)
 			},
 			[]complaint{{Warn, "overlaps", "prestage-west-checkpoint, of another instance of prestage, takes events.checkpoint.written as prestage-default-checkpoint does", "PRESTAGE_CLUSTER"}},
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/app"
+	"github.com/prestage/prestage/internal/replay"
 )
 
 // maxConsumers bounds how many consumers of a stream are looked at.
@@ -117,7 +118,7 @@ func (d *doctor) rival(t *topic, other jetstream.ConsumerConfig, lanes []jetstre
 	if own || !strings.HasPrefix(other.Durable, "prestage-") {
 		return
 	}
-	if strings.HasSuffix(other.Durable, "-dry") { // it fills nothing
+	if strings.HasSuffix(other.Durable, "-dry") || replay.Owns(other) { // it fills nothing, or what it was told to
 		return
 	}
 	for _, l := range lanes {

@@ -5,12 +5,12 @@ package mutants_test
 var historyMutants = []mutant{
 	{
 		"replay exits 4 when events were dead-lettered", "it exits as if it had failed",
-		"cmd/consumer/replay.go", `&exitError{exitPartly, fmt.Errorf("replay %s: %d events`, `&exitError{exitFailed, fmt.Errorf("replay %s: %d events`,
+		"cmd/consumer/replayoutput.go", `&exitError{exitPartly, fmt.Errorf("replay %s: %s"`, `&exitError{exitFailed, fmt.Errorf("replay %s: %s"`,
 		"cmd/consumer", "TestReplayPartlyFails",
 	},
 	{
 		"replay exits 4 when events were dead-lettered", "of a list it exits 0",
-		"cmd/consumer/replayobjects.go", "	if p.Failed > 0 {", "	if false {",
+		"cmd/consumer/replayobjects.go", "	if result.Failed > 0 {", "	if false {",
 		"cmd/consumer", "TestReplayPartlyFails",
 	},
 	{
@@ -75,7 +75,7 @@ var historyMutants = []mutant{
 	},
 	{
 		"wait is told of what is there, and of what comes", "it asks for what is there once more",
-		"cmd/consumer/wait.go", "	r, err := consumer.Await(ctx, x.receipts, ", "	_, _ = consumer.Latest(ctx, x.receipts, consumer.ReceiptKeys(x.cfg.Cluster, id))\n	r, err := consumer.Await(ctx, x.receipts, ",
+		"cmd/consumer/wait.go", "		r, err = consumer.Await(ctx, x.receipts, ", "		_, _ = consumer.Latest(ctx, x.receipts, consumer.ReceiptKeys(x.cfg.Cluster, id))\n		r, err = consumer.Await(ctx, x.receipts, ",
 		"cmd/consumer", "TestWaitWithoutPolling",
 	},
 	{

@@ -3,9 +3,11 @@ package replay
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/prestage/prestage/internal/consumer"
 )
@@ -17,10 +19,18 @@ const (
 	// servedFor is how long after its last delivery a lane is taken to be served:
 	// while all that it may have in hand is slow, nothing is delivered.
 	servedFor = 30 * time.Second
+
+	// walking is the pace of a replay, in messages and fills a second, while the
+	// live lanes have much to do though they keep up: an event that comes now shares
+	// processors and nats-server with it.
+	walking = 100
+	// hurried is from how many deliveries in a look on they have.
+	hurried = 10
 )
 
 // behind is a gate that is closed while the live lanes have more to do than they
-// have in hand. It looks at what waits and is being delivered: what nobody takes
+// have in hand, and lets pass at a walking pace while they keep up with a lot. It
+// looks at what waits and is being delivered: what nobody takes
 // keeps nobody waiting. What they have in hand closes nothing: it has all the
 // requests that it can use under way in a process of its own, some of it may wait
 // for a day for its next attempt, and a replay beside a busy lane would never end.
@@ -29,6 +39,15 @@ type behind struct {
 
 	mu   sync.Mutex
 	busy chan struct{} // closed when the live lanes no longer are; nil: they are not
+
+	walks  atomic.Bool
+	walked *rate.Limiter
+}
+
+// walk has it let pass at a walking pace until the live lanes have been looked at.
+func (b *behind) walk() {
+	b.walked = rate.NewLimiter(walking, 1)
+	b.walks.Store(true)
 }
 
 // Wait implements consumer.Gate.
@@ -39,14 +58,14 @@ func (b *behind) Wait(ctx context.Context) error {
 	return b.Gate.Wait(ctx)
 }
 
-// hold waits while the live lanes go first.
+// hold waits while the live lanes go first, and its turn while it walks.
 func (b *behind) hold(ctx context.Context) error {
 	for {
 		b.mu.Lock()
 		busy := b.busy
 		b.mu.Unlock()
 		if busy == nil {
-			return nil
+			break
 		}
 		select {
 		case <-ctx.Done():
@@ -54,6 +73,10 @@ func (b *behind) hold(ctx context.Context) error {
 		case <-busy:
 		}
 	}
+	if b.walks.Load() && b.walked.Wait(ctx) != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 func (b *behind) set(busy bool) {
@@ -70,15 +93,27 @@ func (b *behind) set(busy bool) {
 
 // watch looks at the live lanes until ctx ends.
 func (b *behind) watch(ctx context.Context, stream jetstream.Stream, durables []string) {
+	delivered := make(map[string]uint64, len(durables))
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for {
-		busy := false
+	for first := true; ; first = false {
+		busy, taken := false, uint64(0)
 		for _, name := range durables {
 			c, err := stream.Consumer(ctx, name)
-			busy = busy || (err == nil && isBusy(c.CachedInfo())) // one that cannot be seen is not in our way
+			if err != nil { // one that cannot be seen is not in our way
+				continue
+			}
+			info := c.CachedInfo()
+			busy = busy || isBusy(info)
+			if last, seen := delivered[name]; seen && info.Delivered.Consumer > last {
+				taken += info.Delivered.Consumer - last
+			}
+			delivered[name] = info.Delivered.Consumer
 		}
 		b.set(busy)
+		if !first {
+			b.walks.Store(b.walked != nil && taken >= hurried)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -43,22 +43,8 @@ func TestIsBusy(t *testing.T) {
 // that is taken; one that nobody serves does not hold up.
 func TestBehind(t *testing.T) {
 	t.Parallel()
-	s, _ := newStream(t, 3)
-	cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "live", AckPolicy: jetstream.AckNonePolicy})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	b := &behind{Gate: openGate{}}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		b.watch(ctx, s, []string{"there is none", "live"})
-	}()
-	defer func() {
-		cancel()
-		<-ended
-	}()
+	b, cons := watched(t, 3)
+	ctx := t.Context()
 	if err := b.Wait(ctx); err != nil {
 		t.Fatalf("nobody serves the lane: %v", err)
 	}
@@ -117,4 +103,84 @@ func TestFillsWaitForLiveWork(t *testing.T) {
 			t.Errorf("not filled at once, after %v", time.Since(began))
 		}
 	})
+}
+
+// watched is a gate that looks at a stream of n messages, of whose consumers one
+// exists.
+func watched(t *testing.T, n int) (*behind, jetstream.Consumer) {
+	t.Helper()
+	s, _ := newStream(t, n)
+	cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "live", AckPolicy: jetstream.AckNonePolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b := &behind{Gate: openGate{}}
+	b.walk()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.watch(ctx, s, []string{"live", "there is none"})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return b, cons
+}
+
+// TestWalks: while the live lanes keep up with a lot, a replay goes slowly.
+func TestWalks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		took := func(b *behind, n int) time.Duration {
+			began := time.Now()
+			for range n {
+				if err := b.hold(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return time.Since(began)
+		}
+		b := new(behind)
+		b.walk()
+		if d := took(b, walking+1); d != time.Second { // nobody has looked yet
+			t.Errorf("%d passed in %s", walking+1, d)
+		}
+		b.walks.Store(false)
+		if d := took(b, walking); d != 0 {
+			t.Errorf("with nobody before it: %s", d)
+		}
+		b.walks.Store(true)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := b.hold(ctx); err == nil {
+			t.Error("passed after the end")
+		}
+	})
+}
+
+// TestWalksBesideLiveLanes: it is the lanes' deliveries that tell.
+func TestWalksBesideLiveLanes(t *testing.T) {
+	t.Parallel()
+	b, cons := watched(t, 200)
+	until := func(walks bool, meanwhile func()) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); b.walks.Load() != walks; time.Sleep(20 * time.Millisecond) {
+			meanwhile()
+			if time.Now().After(deadline) {
+				t.Fatalf("walks: %t", !walks)
+			}
+		}
+	}
+	until(false, func() {})
+	until(true, func() {
+		msgs, err := cons.Fetch(hurried, jetstream.FetchMaxWait(100*time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range msgs.Messages() {
+		}
+	})
+	until(false, func() {})
 }

@@ -18,18 +18,16 @@ func (r *Replay) DryRun(ctx context.Context) (Progress, error) {
 	if err := r.Selection.Check(); err != nil {
 		return Progress{}, err
 	}
-	subjects := r.Selection.Subjects
-	if len(subjects) == 0 {
-		subjects = r.Subjects
-	}
-	rg, dropped, err := resolve(ctx, r.Stream, r.Selection)
+	subjects := r.subjects()
+	plan, err := resolve(ctx, r.Stream, r.Selection)
 	if err != nil {
 		return Progress{}, err
 	}
-	if r.Told != nil {
-		r.Told(Plan{Range: rg, Dropped: dropped})
+	named, err := r.tell(ctx, plan)
+	if err != nil {
+		return Progress{}, err
 	}
-	wants, err := r.choose(ctx, rg, subjects)
+	wants, err := r.choose(ctx, plan.Range, subjects, named)
 	if err != nil {
 		return Progress{}, err
 	}
@@ -41,11 +39,11 @@ func (r *Replay) DryRun(ctx context.Context) (Progress, error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(consumer.Slots)
-	err = each(ctx, r.Stream, rg, subjects, func(m events.Message) error {
+	err = each(ctx, r.Stream, plan.Range, subjects, func(m events.Message) error {
+		r.reached.Store(m.Seq)
 		m.Kind, m.WholeBucket = r.Kind(m.Subject), r.Lane.WholeBucket()
 		ev, err := events.Decode(m)
 		if !wants(m.Seq, ev, err) {
-			r.reached.Store(m.Seq)
 			return nil
 		}
 		group.Go(func() error {
@@ -60,7 +58,6 @@ func (r *Replay) DryRun(ctx context.Context) (Progress, error) {
 			default:
 				r.counts.report(r.Lane.Warmer.Warm(ctx, ctx, asks.Request(ev, m.Subject, m.Time, time.Now()), prestage.NewProgress()))
 			}
-			r.reached.Store(m.Seq)
 			return context.Cause(ctx)
 		})
 		return nil

@@ -9,24 +9,28 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/prestage/prestage/internal/consumer"
 )
 
 const (
 	// idle is how long the durable of a replay that was killed waits to be gone on
-	// with. After that it begins anew, and the receipts tell what is done.
-	idle = time.Hour
+	// with. After that it begins anew, and the receipts tell what is done. It is
+	// also how long a replay may wait with nothing in hand, for LOTA or behind live
+	// lanes: to the server only pulls and acks are signs of life.
+	idle = 24 * time.Hour
 
 	ownerMetadata = "prestage"        // marks a durable as made by this program
 	taskMetadata  = "prestage-replay" // what it is for
 )
 
+// Owns says that a consumer is a replay's: it goes when the replay ends, or a day
+// after it was killed.
+func Owns(c jetstream.ConsumerConfig) bool { return c.Metadata[ownerMetadata] == "replay" }
+
 // task is what a replay was begun for. It is kept with its durable, so that
 // whoever goes on does the same: "since two hours" means another time by then.
 type task struct {
 	Asked     Selection `json:"asked"`
-	Seqs      string    `json:"seqs,omitempty"` // digest of Asked.Seqs: metadata has room for 128 kB
+	Named     string    `json:"named,omitempty"` // digest of Asked.Named: metadata has room for 128 kB
 	Range     Range     `json:"range"`
 	Force     time.Time `json:"force,omitzero"` // records older than it do not count
 	Durations string    `json:"durations,omitempty"`
@@ -79,20 +83,12 @@ func (r *Replay) durable(ctx context.Context, subjects []string, begin func() (t
 // differ from call to call, and are compared as they were written.
 func (r *Replay) same(t task) bool {
 	a, b := t.Asked, r.Selection
-	a.Seqs, b.Seqs = nil, nil
+	a.Named, b.Named = nil, nil
 	if t.Durations != "" {
 		a.Since, a.Until, b.Since, b.Until = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	}
 	a.Since, a.Until, b.Since, b.Until = a.Since.UTC(), a.Until.UTC(), b.Since.UTC(), b.Until.UTC()
-	return t.Durations == r.Durations && r.Force == !t.Force.IsZero() && t.Seqs == digest(r.Selection.Seqs) && reflect.DeepEqual(a, b)
-}
-
-// digest stands for a list of sequences, "" for none.
-func digest(seqs []uint64) string {
-	if len(seqs) == 0 {
-		return ""
-	}
-	return consumer.Hash(fmt.Sprint(seqs))
+	return t.Durations == r.Durations && r.Force == !t.Force.IsZero() && t.Named == digest(r.Selection.Named) && reflect.DeepEqual(a, b)
 }
 
 func (r *Replay) durableName() string { return "prestage-" + r.Lane.Cluster + "-replay-" + r.Lane.Name }

@@ -17,10 +17,10 @@ func TestSame(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
 	begun := Replay{
-		Selection: Selection{Since: now.Add(-time.Hour), Runs: []string{"run-7"}, Latest: 2, Seqs: []uint64{3, 7}},
+		Selection: Selection{Since: now.Add(-time.Hour), Runs: []string{"run-7"}, Latest: 2, Named: []Place{{3, now}, {7, now}}},
 		Durations: "1h/", Force: true,
 	}
-	task := task{Asked: begun.Selection, Seqs: digest(begun.Selection.Seqs), Durations: begun.Durations, Force: now}
+	task := task{Asked: begun.Selection, Named: digest(begun.Selection.Named), Durations: begun.Durations, Force: now}
 	data, err := json.Marshal(task)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,8 @@ func TestSame(t *testing.T) {
 		"another number":     {func(r *Replay) { r.Selection.Latest = 3 }, false},
 		"another end":        {func(r *Replay) { r.Selection.ToSeq = 3 }, false},
 		"without force":      {func(r *Replay) { r.Force = false }, false},
-		"another sequence":   {func(r *Replay) { r.Selection.Seqs = []uint64{3, 8} }, false},
+		"another message":    {func(r *Replay) { r.Selection.Named = []Place{{3, now}, {8, now}} }, false},
+		"of another stream":  {func(r *Replay) { r.Selection.Named = []Place{{3, now}, {7, now.Add(1)}} }, false},
 		"another rate":       {func(r *Replay) { r.Rate = 3 }, true},
 		"a time, not an age": {func(r *Replay) { r.Durations, r.Selection.Since = "", now }, false},
 	} {
@@ -67,14 +68,14 @@ func TestGoesOn(t *testing.T) {
 		begun := false
 		cons, got, err := r.durable(t.Context(), []string{"e.>"}, func() (task, error) {
 			begun = true
-			rg, _, err := resolve(t.Context(), s, r.Selection)
-			return task{Asked: r.Selection, Range: rg}, err
+			plan, err := resolve(t.Context(), s, r.Selection)
+			return task{Asked: r.Selection, Range: plan.Range}, err
 		})
 		return cons, got, begun, err
 	}
 	from5 := func(r *Replay) { r.Selection.FromSeq = 5 }
 	cons, first, begun, err := call(from5)
-	if err != nil || !begun || first.Range != (Range{5, 20}) || cons.CachedInfo().Name != "prestage-default-replay-night" {
+	if err != nil || !begun || first.Range != (Range{5, 20}) || !Owns(cons.CachedInfo().Config) || cons.CachedInfo().Name != "prestage-default-replay-night" {
 		t.Fatalf("%+v, begun anew: %t, %v", first, begun, err)
 	}
 	for range 3 {

@@ -20,30 +20,30 @@ type Range struct {
 
 // Dropped says that the stream no longer has all that was asked for.
 type Dropped struct {
-	FirstSeq  uint64    `json:"first_seq"` // of what it has
-	FirstTime time.Time `json:"first_time"`
+	FirstSeq  uint64    // of what it has, or of what comes next
+	FirstTime time.Time // zero when it has nothing
 }
 
 // resolve finds the part of the stream that s means.
-func resolve(ctx context.Context, stream jetstream.Stream, s Selection) (Range, *Dropped, error) {
+func resolve(ctx context.Context, stream jetstream.Stream, s Selection) (Plan, error) {
 	info, err := stream.Info(ctx)
 	if err != nil {
-		return Range{}, nil, fmt.Errorf("stream %s: %w", stream.CachedInfo().Config.Name, err)
+		return Plan{}, fmt.Errorf("stream %s: %w", stream.CachedInfo().Config.Name, err)
 	}
 	st := info.State
 	r := Range{First: max(st.FirstSeq, s.FromSeq, 1), Last: st.LastSeq}
-	var dropped *Dropped
 	asked := max(s.FromSeq, 1)
 	if !s.Since.IsZero() {
 		if r.First, err = since(ctx, stream, s.Since, r); err != nil {
-			return Range{}, nil, err
+			return Plan{}, err
 		}
-		if asked = st.FirstSeq; s.Since.Before(st.FirstTime) {
+		if asked = st.FirstSeq; s.Since.Before(st.FirstTime) || (st.Msgs == 0 && !s.Since.After(st.LastTime)) {
 			asked = 1
 		}
 	}
+	plan := Plan{Gaps: st.NumDeleted}
 	if asked < st.FirstSeq {
-		dropped = &Dropped{FirstSeq: st.FirstSeq, FirstTime: st.FirstTime.UTC()}
+		plan.Dropped = &Dropped{FirstSeq: st.FirstSeq, FirstTime: st.FirstTime.UTC()}
 	}
 	if s.ToSeq > 0 {
 		r.Last = min(r.Last, s.ToSeq)
@@ -51,11 +51,12 @@ func resolve(ctx context.Context, stream jetstream.Stream, s Selection) (Range, 
 	if !s.Until.IsZero() {
 		next, err := since(ctx, stream, s.Until.Add(1), Range{First: r.First, Last: r.Last})
 		if err != nil {
-			return Range{}, nil, err
+			return Plan{}, err
 		}
 		r.Last = min(r.Last, next-1)
 	}
-	return r, dropped, nil
+	plan.Range = r
+	return plan, nil
 }
 
 // since is the first sequence in r of a message stored at t or later, or the one

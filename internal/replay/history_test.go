@@ -65,13 +65,17 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, dropped, err := resolve(t.Context(), s, tt.Selection)
+			plan, err := resolve(t.Context(), s, tt.Selection)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, plan.Range); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+			if plan.Gaps != 3 {
+				t.Errorf("%d messages are gone, want 3", plan.Gaps)
+			}
+			dropped := plan.Dropped
 			if (dropped != nil) != tt.dropped || (dropped != nil && (dropped.FirstSeq != 3 || !dropped.FirstTime.Equal(at[3]))) {
 				t.Errorf("dropped: %+v, want %t", dropped, tt.dropped)
 			}
@@ -108,6 +112,38 @@ func TestEach(t *testing.T) {
 			})
 			if err != nil || got != tt.want {
 				t.Errorf("%d messages, want %d; %v", got, tt.want, err)
+			}
+		})
+	}
+}
+
+// TestResolveOfNothing: a stream that had messages, and has none.
+func TestResolveOfNothing(t *testing.T) {
+	t.Parallel()
+	s, at := newStream(t, 3)
+	if err := s.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		Selection
+		dropped bool
+	}{
+		"all":              {Selection{}, true},
+		"since a message":  {Selection{Since: at[2]}, true},
+		"since the last":   {Selection{Since: at[3].Add(1)}, false},
+		"what comes":       {Selection{FromSeq: 4}, false},
+		"and what was":     {Selection{FromSeq: 3}, true},
+		"until a message":  {Selection{Until: at[2]}, true},
+		"since the future": {Selection{Since: time.Now().Add(time.Hour)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			plan, err := resolve(t.Context(), s, tt.Selection)
+			if err != nil || plan.Range.First <= plan.Range.Last {
+				t.Errorf("%+v, %v", plan, err)
+			}
+			if (plan.Dropped != nil) != tt.dropped || (plan.Dropped != nil && (plan.Dropped.FirstSeq != 4 || plan.Dropped.FirstTime.Year() > 1)) {
+				t.Errorf("dropped: %+v, want %t", plan.Dropped, tt.dropped)
 			}
 		})
 	}

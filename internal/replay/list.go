@@ -3,7 +3,9 @@ package replay
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,6 +29,7 @@ type List struct {
 	behind       behind
 	full         chan struct{} // closed when the most bytes are filled
 	counts       counts
+	entries      atomic.Int64 // that are done
 }
 
 // NewList returns a List. Failed is told each object that failed, by many
@@ -44,6 +47,7 @@ func NewList(w warmer, perSecond float64, maxBytes int64, force bool, failed fun
 // function that it returns is called.
 func (l *List) Follow(ctx context.Context, stream jetstream.Stream, live []string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	l.behind.walk()
 	var watching sync.WaitGroup
 	watching.Go(func() { l.behind.watch(ctx, stream, live) })
 	return func() {
@@ -53,7 +57,11 @@ func (l *List) Follow(ctx context.Context, stream jetstream.Stream, live []strin
 }
 
 // Progress is how far it is. Events count the calls of Warm.
-func (l *List) Progress() Progress { return l.counts.progress(l.meter) }
+func (l *List) Progress() Progress {
+	p := l.counts.progress(l.meter)
+	p.Listed = l.entries.Load()
+	return p
+}
 
 // Warm has objects, or everything below prefix, filled as far as it is not. The
 // error is ErrCap, or that of start.
@@ -72,20 +80,40 @@ func (l *List) Warm(ctx, start context.Context, objects []object.Attrs, prefix o
 		Priority: prestage.Backfill, RewarmBefore: l.rewarmBefore, Pace: paced{l.meter, &l.behind}, AskSizes: l.meter.most > 0,
 		Observe: func(r prestage.Result) {
 			l.counts.observe(r)
+			if prefix.Bucket == "" {
+				l.entries.Add(1)
+			}
 			if r.Err != nil && !errors.Is(r.Err, outcome.Interrupted) {
 				l.failed(r)
 			}
 		},
 	}
 	report := l.warmer.Warm(ctx, start, req, prestage.NewProgress())
-	if start.Err() != nil { // the rest of it was not looked at
+	if start.Err() != nil {
+		l.counts.report(looked(report))
 		return context.Cause(start)
+	}
+	if prefix.Bucket != "" {
+		l.entries.Add(1)
 	}
 	if report.Objects.Failed == 0 && len(report.Problems) > 0 { // it was refused whole
 		l.refused(&report, objects, prefix)
 	}
 	l.counts.report(report)
 	return nil
+}
+
+// looked is a report that was cut short without what was not looked at any more.
+func looked(r prestage.Report) prestage.Report {
+	r.Problems = slices.DeleteFunc(slices.Clone(r.Problems), func(p prestage.Problem) bool {
+		if p.Class == outcome.Interrupted {
+			cut := min(p.Count, r.Objects.Failed)
+			r.Objects.Failed, r.Objects.Total = r.Objects.Failed-cut, r.Objects.Total-cut
+			return true
+		}
+		return false
+	})
+	return r
 }
 
 // refused tells that each of the objects, or the prefix, failed.

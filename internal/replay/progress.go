@@ -10,7 +10,8 @@ import (
 
 // Progress is how far a replay is.
 type Progress struct {
-	At          uint64 `json:"at"` // everything up to this sequence is done
+	At          uint64 `json:"at"`               // everything up to this sequence is done
+	Listed      int64  `json:"listed,omitempty"` // entries of a list that are done
 	Events      int64  `json:"events"`
 	Warm        int64  `json:"warm"`
 	Skipped     int64  `json:"skipped"`
@@ -48,19 +49,17 @@ func (c *counts) receipt(r consumer.Receipt) {
 		c.Skipped++
 	}
 	c.Objects += int64(r.Objects.Total)
-	c.OtherSkips += int64(r.Objects.Skipped)
+	gone := r.Skips[outcome.Gone]
+	c.Gone += int64(gone)
+	c.OtherSkips += int64(r.Objects.Skipped - gone)
 	c.Failed += int64(r.Objects.Failed)
 }
 
-// observe counts the objects that are gone, and those from the archive; the rest
-// is in the receipts.
+// observe counts the objects from the archive; the rest is in the receipts.
 func (c *counts) observe(r prestage.Result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case r.Reason == outcome.Gone:
-		c.Gone++
-	case r.Archived && (r.Outcome == "filled" || r.Reason == outcome.DryRun):
+	if r.Archived && (r.Outcome == "filled" || r.Reason == outcome.DryRun) {
 		c.Archived++
 		c.ArchivedBytes += r.Bytes
 	}
@@ -68,7 +67,7 @@ func (c *counts) observe(r prestage.Result) {
 
 // report counts the objects of a request without an event.
 func (c *counts) report(r prestage.Report) {
-	receipt := consumer.Receipt{Outcome: consumer.Skipped, Objects: r.Objects}
+	receipt := consumer.Receipt{Outcome: consumer.Skipped, Objects: r.Objects, Skips: r.Skips}
 	dry := r.Skips[outcome.DryRun]
 	receipt.Objects.Skipped -= dry
 	switch {
@@ -90,7 +89,6 @@ func (c *counts) progress(m *meter) Progress {
 	if m != nil {
 		p.Filled, p.Bytes = m.read()
 	}
-	p.OtherSkips -= min(p.Gone, p.OtherSkips)
 	p.AlreadyWarm = max(p.Objects-p.Filled-p.Gone-p.OtherSkips-p.Failed, 0)
 	return p
 }

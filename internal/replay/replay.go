@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,11 @@ type Replay struct {
 type Plan struct {
 	Range   Range
 	Dropped *Dropped // nil: the stream has all that was asked for
-	Resumed bool     // an earlier one of this name is gone on with
+	// Gaps is how many messages after the stream's first are gone: deleted, or
+	// dropped by a limit of each subject.
+	Gaps    int
+	Lost    int  // of the messages that were named, those that the stream no longer has
+	Resumed bool // an earlier one of this name is gone on with
 }
 
 // Result is how a replay ended.
@@ -55,6 +60,8 @@ type Result struct {
 	// Letters counts its dead letters, those of earlier calls under its name
 	// included.
 	Letters int64 `json:"letters"`
+	// Lost is that of the Plan.
+	Lost int `json:"lost"`
 }
 
 // Progress is how far the replay is now.
@@ -70,48 +77,84 @@ func (r *Replay) Run(work, fetch context.Context) (Result, error) {
 	if err := r.Selection.Check(); err != nil {
 		return Result{}, err
 	}
-	subjects := r.Selection.Subjects
-	if len(subjects) == 0 {
-		subjects = r.Subjects
+	stop, err := r.alone(fetch)
+	if err != nil {
+		return Result{}, err
 	}
-	plan := Plan{Resumed: true}
+	defer stop()
+	subjects := r.subjects()
+	var plan Plan
+	resumed := true
 	cons, t, err := r.durable(fetch, subjects, func() (task, error) {
-		t := task{Asked: r.Selection, Seqs: digest(r.Selection.Seqs), Durations: r.Durations}
-		plan.Resumed = false
+		t := task{Asked: r.Selection, Named: digest(r.Selection.Named), Durations: r.Durations}
+		resumed = false
 		if r.Force {
 			t.Force = time.Now().UTC()
 		}
 		var err error
-		t.Range, plan.Dropped, err = resolve(fetch, r.Stream, r.Selection)
+		plan, err = resolve(fetch, r.Stream, r.Selection)
+		t.Range = plan.Range
 		return t, err
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	plan.Range = t.Range
-	if r.Told != nil {
-		r.Told(plan)
-	}
-	if cons == nil { // nothing is in the range
-		return Result{}, nil
-	}
-	wants, err := r.choose(fetch, t.Range, subjects)
+	plan.Range, plan.Resumed = t.Range, resumed
+	named, err := r.tell(fetch, plan)
 	if err != nil {
 		return Result{}, err
 	}
-	return r.work(work, fetch, cons, t, wants)
+	var result Result
+	if cons != nil { // else nothing is in the range
+		wants, err := r.choose(fetch, t.Range, subjects, named)
+		if err != nil {
+			return Result{}, err
+		}
+		result, err = r.work(work, fetch, cons, t, wants)
+		if err != nil {
+			return result, err
+		}
+	}
+	result.Lost = len(r.Selection.Named) - len(named)
+	return result, nil
 }
 
-// choose makes the decision which events are meant. For the latest of each run
-// it reads the range once; the same range gives the same answer each time.
-func (r *Replay) choose(ctx context.Context, rg Range, subjects []string) (func(uint64, events.Event, error) bool, error) {
+func (r *Replay) subjects() []string {
+	if len(r.Selection.Subjects) > 0 {
+		return r.Selection.Subjects
+	}
+	return r.Subjects
+}
+
+// tell says what is about to be done. It returns the messages that are there of
+// those that were named.
+func (r *Replay) tell(ctx context.Context, plan Plan) (named []uint64, err error) {
+	if named, err = present(ctx, r.Stream, r.Selection.Named); err != nil {
+		return nil, err
+	}
+	plan.Lost = len(r.Selection.Named) - len(named)
+	if r.Told != nil {
+		r.Told(plan)
+	}
+	return named, nil
+}
+
+// choose makes the decision which events are meant, of those named if any were.
+// For the latest of each run it reads the range once; the same range gives the
+// same answer each time.
+func (r *Replay) choose(ctx context.Context, rg Range, subjects []string, named []uint64) (func(uint64, events.Event, error) bool, error) {
 	matches := func(seq uint64, ev events.Event, err error) bool {
-		return seq >= rg.First && seq <= rg.Last && r.Selection.matches(seq, ev, err)
+		if len(r.Selection.Named) > 0 {
+			if _, found := slices.BinarySearch(named, seq); !found {
+				return false
+			}
+		}
+		return seq >= rg.First && seq <= rg.Last && r.Selection.matches(ev, err)
 	}
 	if r.Selection.Latest == 0 {
 		return matches, nil
 	}
-	kept := newest{n: r.Selection.Latest, seqs: make(map[string][]uint64)}
+	kept := newNewest(r.Selection.Latest)
 	err := each(ctx, r.Stream, rg, subjects, func(m events.Message) error {
 		m.Kind, m.WholeBucket = r.Kind(m.Subject), r.Lane.WholeBucket()
 		if ev, err := events.Decode(m); err == nil && matches(m.Seq, ev, nil) {
@@ -138,6 +181,7 @@ func (r *Replay) work(work, fetch context.Context, cons jetstream.Consumer, t ta
 	meter := newMeter(r.Rate, r.MaxBytes, func() { stop(ErrCap) })
 	r.meter.Store(meter)
 	gate := &behind{Gate: r.Lane.Gate}
+	gate.walk()
 	cfg := r.Lane
 	cfg.Gate = gate
 	cfg.Replay = &consumer.Replay{
@@ -159,6 +203,8 @@ func (r *Replay) work(work, fetch context.Context, cons jetstream.Consumer, t ta
 	result := Result{Progress: r.Progress(), Capped: errors.Is(cause, ErrCap)}
 	switch {
 	case errors.Is(cause, errDone):
+	case errors.Is(err, consumer.ErrGone):
+		return result, fmt.Errorf("%w under the replay; call it again, what is done is not done again", err)
 	case err != nil:
 		return result, err
 	case !result.Capped:
@@ -170,6 +216,9 @@ func (r *Replay) work(work, fetch context.Context, cons jetstream.Consumer, t ta
 	}
 	if errors.Is(cause, errDone) { // its receipts tell who asks again
 		err = r.Stream.DeleteConsumer(after, r.durableName())
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			err = nil
+		}
 	}
 	return result, err
 }

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,7 +24,7 @@ type Selection struct {
 	Bucket   string    `json:"bucket,omitempty"`
 	Prefix   string    `json:"prefix,omitempty"` // of keys in Bucket
 	Latest   int       `json:"latest,omitempty"` // of each run, or model, only so many of the newest
-	Seqs     []uint64  `json:"-"`                // only these, sorted; there may be very many
+	Named    []Place   `json:"-"`                // only these, by sequence; there may be very many
 }
 
 // Check says what cannot be meant.
@@ -51,11 +52,10 @@ func (s Selection) content() bool {
 	return len(s.Runs) > 0 || len(s.Models) > 0 || s.Bucket != "" || s.Latest > 0
 }
 
-// matches says that an event is meant, Latest aside; err is that of decoding it.
-func (s Selection) matches(seq uint64, ev events.Event, err error) bool {
+// matches says that an event is meant, Latest and Named aside; err is that of
+// decoding it.
+func (s Selection) matches(ev events.Event, err error) bool {
 	switch {
-	case !s.names(seq):
-		return false
 	case err != nil || ev.Skip != "":
 		return !s.content()
 	case len(s.Runs) > 0 && !slices.Contains(s.Runs, ev.Run):
@@ -68,16 +68,10 @@ func (s Selection) matches(seq uint64, ev events.Event, err error) bool {
 	return s.Bucket == "" || s.touches(ev)
 }
 
-// names says that seq is among Seqs, or that none are.
-func (s Selection) names(seq uint64) bool {
-	_, found := slices.BinarySearch(s.Seqs, seq)
-	return found || len(s.Seqs) == 0
-}
-
 // touches says that the event names something in Bucket, below Prefix.
 func (s Selection) touches(ev events.Event) bool {
 	within := func(r object.Ref) bool { return r.Bucket == s.Bucket && strings.HasPrefix(r.Key, s.Prefix) }
-	return within(ev.Prefix) || within(ev.Manifest) ||
+	return within(ev.Prefix) || within(ev.Manifest) || slices.ContainsFunc(ev.Removed, within) ||
 		slices.ContainsFunc(ev.Objects, func(a object.Attrs) bool { return within(a.Ref) })
 }
 
@@ -92,13 +86,28 @@ func group(ev events.Event) string {
 	return ""
 }
 
-// newest keeps the newest n sequences of each group. They come in order.
+// newest keeps the newest n sequences of each group. They come in order. An event
+// that was sent once more, as by a redrive, is as old as it was the first time.
 type newest struct {
 	n    int
 	seqs map[string][]uint64
+	seen map[identity]struct{}
+}
+
+// identity stands for an event's id and source: there may be millions.
+type identity [16]byte
+
+func newNewest(n int) *newest {
+	return &newest{n: n, seqs: make(map[string][]uint64), seen: make(map[identity]struct{})}
 }
 
 func (k *newest) add(ev events.Event, seq uint64) {
+	sum := sha256.Sum256([]byte(ev.ID + "\x00" + ev.Source))
+	id := identity(sum[:])
+	if _, again := k.seen[id]; again {
+		return
+	}
+	k.seen[id] = struct{}{}
 	g := group(ev)
 	k.seqs[g] = append(k.seqs[g], seq)
 	if more := len(k.seqs[g]) - k.n; more > 0 {

@@ -112,11 +112,13 @@ func (s Source) letters(ctx context.Context, receipts []consumer.Receipt) ([]Let
 		return out, fmt.Errorf("stream %s: %w", dlq.Stream, err)
 	}
 	box := dlq.New(s.JS, stream, s.Cluster)
+	asked := map[string]bool{} // a replay's receipt is of the same message
 	for _, r := range receipts {
-		if r.Outcome != consumer.DeadLettered {
+		subject := dlq.Subject(s.Cluster, r.Stream, r.StreamSeq)
+		if r.Outcome != consumer.DeadLettered || asked[subject] {
 			continue
 		}
-		subject := dlq.Subject(s.Cluster, r.Stream, r.StreamSeq)
+		asked[subject] = true
 		if err := box.Each(ctx, []string{subject, subject + ".>"}, func(l dlq.Letter) error {
 			out = append(out, Letter{l.Subject, l.Reason, l.Error, l.Mark.Count, l.Mark.Seq})
 			return nil

@@ -69,7 +69,12 @@ type DeadLetters struct {
 	Total    int                    `json:"total"`
 	Redriven int                    `json:"redriven"` // of them, and not closed yet
 	ByReason map[outcome.Reason]int `json:"by_reason"`
+	// More says that there are more: so many cannot be counted in time.
+	More bool `json:"more,omitempty"`
 }
+
+// countFor is how long letters are counted: there may be millions.
+const countFor = 5 * time.Second
 
 // lastReceipts is how many receipts a Status has. Of the messages of the
 // bucket's stream, no more than lookBack are looked at for them.
@@ -114,7 +119,7 @@ func Read(ctx context.Context, s Source) (Status, error) {
 		}
 		out.Lanes = append(out.Lanes, l)
 	}
-	if out.DeadLetters, err = s.deadLetters(ctx); err != nil {
+	if out.DeadLetters, err = s.deadLetters(ctx, countFor); err != nil {
 		return out, err
 	}
 	if out.Budget, err = s.budget(ctx); err != nil {
@@ -164,7 +169,7 @@ func readLane(ctx context.Context, stream jetstream.Stream, d Durable) (Lane, er
 }
 
 // deadLetters counts the letters from their headers: the reason is in no subject.
-func (s Source) deadLetters(ctx context.Context) (DeadLetters, error) {
+func (s Source) deadLetters(ctx context.Context, patience time.Duration) (DeadLetters, error) {
 	out := DeadLetters{ByReason: map[outcome.Reason]int{}}
 	letters, err := s.JS.Stream(ctx, dlq.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -173,7 +178,12 @@ func (s Source) deadLetters(ctx context.Context) (DeadLetters, error) {
 	if err != nil {
 		return out, fmt.Errorf("stream %s: %w", dlq.Stream, err)
 	}
+	until := time.Now().Add(patience)
 	err = dlq.New(s.JS, letters, s.Cluster).EachHeader(ctx, func(l dlq.Letter) error {
+		if !time.Now().Before(until) {
+			out.More = true
+			return errEnough
+		}
 		out.Total++
 		reason := l.Reason
 		if l.Damage != "" {
@@ -185,6 +195,9 @@ func (s Source) deadLetters(ctx context.Context) (DeadLetters, error) {
 		}
 		return nil
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return out, err
 }
 

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// stepBack does nothing here.
+func stepBack() {}
