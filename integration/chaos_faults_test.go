@@ -82,7 +82,7 @@ var faultKinds = map[string]func(c *chaos, f *fault) (heal func()){
 	"fills held":         onLOTA(lotasim.Rule{Match: lotasim.Match{Ranged: true}, Do: lotasim.HoldFill}),
 	"fills never happen": onLOTA(lotasim.Rule{Do: lotasim.DropFill, Probability: 0.5}),
 	"node of the cache lost": func(c *chaos, f *fault) func() {
-		if _, err := c.lota.LoseNode(f.target % 2); err != nil {
+		if _, err := c.lota.LoseNode(f.target % c.nodes); err != nil {
 			c.t.Errorf("lose node: %v", err)
 		}
 		return func() {}

@@ -71,6 +71,7 @@ type chaos struct {
 	form     chaosForm
 	broker   *natsProcess
 	restarts sync.Mutex // one fault at a time concerns the server
+	nodes    int        // of the cache
 	replicas []*replica
 	plan     []*chaosEvent
 	faults   []*fault
@@ -136,7 +137,8 @@ func newChaos(t *testing.T, form chaosForm, random *rand.Rand) *chaos {
 		o.AnyRangeFills, o.PlainHeadFills, o.FillOnPut = one(4), one(4), one(4)
 		o.VersionsBypass, o.HonourCacheControl, o.RefillLost = one(2), one(2), one(2)
 		o.MinCacheBytes = []int64{0, small, 2 * large}[random.IntN(3)]
-		o.Nodes = 1 + random.IntN(3)
+		c.nodes = 1 + random.IntN(3)
+		o.Nodes = c.nodes
 		o.CacheTTL = []time.Duration{0, 10 * time.Second}[random.IntN(2)]
 		if one(2) {
 			o.Timing = lotasim.Defaults().Timing
