@@ -9,7 +9,7 @@ var checkpointMutants = []mutant{
 	},
 	{
 		"unfinished and temporary names are never warmed", "plans do not ask",
-		"internal/prestage/planner.go", "	if layout.Temporary(i.Key) || ", "	if ",
+		"internal/prestage/planner.go", "	if layout.Temporary(i.Key) || ", "	if layout.Temporary(\"\") || ",
 		"internal/prestage", "TestNotices",
 	},
 	{

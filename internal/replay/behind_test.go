@@ -55,9 +55,9 @@ func TestBehind(t *testing.T) {
 		}
 	}
 	take()
-	closed := func() bool {
-		at, stop := context.WithCancel(ctx)
-		stop()
+	closed := func() bool { // for longer than a step of the walking pace
+		at, stop := context.WithTimeout(ctx, 20*time.Second/walking)
+		defer stop()
 		return b.hold(at) != nil
 	}
 	for deadline := time.Now().Add(20 * time.Second); !closed(); time.Sleep(20 * time.Millisecond) {
