@@ -137,7 +137,7 @@ func TestWiringNotificationsByCLI(t *testing.T) {
 	t.Parallel()
 	aws, err := exec.LookPath("aws")
 	if err != nil {
-		t.Skip("no aws")
+		t.Skip("the AWS CLI is missing: apt-get install awscli")
 	}
 	s := newStage(t)
 	s.file(t, "bin/aws", "#!/bin/sh\necho \"$*\" >> commands\nexec "+aws+" \"$@\" --generate-cli-skeleton output\n")

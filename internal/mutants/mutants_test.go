@@ -35,6 +35,10 @@ const (
 	mutantTimeout  = "90s"
 )
 
+// failed is in what a test prints that has run and not passed. One that loops for
+// ever is killed by the go command.
+var failed = regexp.MustCompile(`--- FAIL|panic: test timed out|Test killed with quit: ran too long`)
+
 // mutant is one edit that breaks a promise.
 type mutant struct {
 	promise string // of the contract, in a few words
@@ -175,7 +179,7 @@ func (m mutant) mustBeCaught(t *testing.T) {
 	switch {
 	case err == nil:
 		t.Errorf("survived: %s passes although this is broken: %s", m.test, m.promise)
-	case !strings.Contains(out, "--- FAIL") && !strings.Contains(out, "panic: test timed out"):
+	case !failed.MatchString(out):
 		t.Errorf("not caught but not built, or not run:\n%s", out)
 	default:
 		t.Logf("caught by %s in %s", m.test, time.Since(began).Round(time.Second))
