@@ -14,8 +14,8 @@ var storeMutants = []mutant{
 		"internal/prestage", "TestPlan",
 	},
 	{
-		"a fill is what the store says it is", "empty pages may come for ever",
-		"internal/prestage/listing.go", "		if empty > maxEmptyPages {", "		if false {",
+		"a fill is what the store says it is", "page after empty page is taken for the end",
+		"internal/prestage/listing.go", "		if empty > maxEmptyPages {", "		if empty > maxEmptyPages {\n			return nil\n		}\n		if false {",
 		"internal/prestage", "TestPlan",
 	},
 	{
