@@ -200,13 +200,15 @@ func (c waitCmd) waiter(ctx context.Context, w world, need needs) (_ *waiter, er
 // appearing opens a bucket, as soon as there is one: who waits may have been
 // started before the daemon, which creates it.
 func appearing(ctx context.Context, js jetstream.JetStream, bucket string) (jetstream.KeyValue, error) {
-	for {
+	for missing := false; ; {
 		kv, err := js.KeyValue(ctx, bucket)
-		if !errors.Is(err, jetstream.ErrBucketNotFound) {
-			if err != nil {
-				err = fmt.Errorf("bucket %s: %w", bucket, err)
-			}
-			return kv, err
+		switch {
+		case err == nil:
+			return kv, nil
+		case errors.Is(err, jetstream.ErrBucketNotFound):
+			missing = true
+		case !missing || ctx.Err() == nil: // else the time was over while it was asked for once more
+			return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -311,6 +312,33 @@ func TestWaitBeforePrestage(t *testing.T) {
 			t.Errorf("exit %d: %q, %q", e.code, e.stdout, e.stderr)
 		}
 	}
+}
+
+// slowBuckets has no bucket, and says so late but for the first time.
+type slowBuckets struct {
+	jetstream.JetStream
+	asked *int
+}
+
+func (b slowBuckets) KeyValue(ctx context.Context, _ string) (jetstream.KeyValue, error) {
+	if *b.asked++; *b.asked > 1 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return nil, jetstream.ErrBucketNotFound
+}
+
+// TestAppearingAtTheEnd: time may be over while the bucket is asked for once more.
+func TestAppearingAtTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var asked int
+		if _, err := appearing(ctx, slowBuckets{asked: &asked}, "b"); err == nil || !strings.Contains(err.Error(), "does prestage run?") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestWaitNeedsPrestage(t *testing.T) {
