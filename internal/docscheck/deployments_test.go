@@ -13,9 +13,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// sdkVariables are those of a manifest that the AWS SDK reads, not prestage.
-var sdkVariables = []string{
-	"AWS_REGION", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+// otherVariables are those of a manifest that the AWS SDK and Go's runtime read.
+var otherVariables = []string{
+	"AWS_REGION", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "GOMEMLIMIT",
 }
 
 // manifest is what the checks look at in a Kubernetes object. Misspelt fields
@@ -73,7 +73,8 @@ type container struct {
 		ReadOnlyRoot bool  `yaml:"readOnlyRootFilesystem"`
 		Capabilities struct{ Drop []string }
 	} `yaml:"securityContext"`
-	Mounts []struct {
+	Resources struct{ Limits struct{ Memory string } }
+	Mounts    []struct {
 		Name string
 		Path string `yaml:"mountPath"`
 	} `yaml:"volumeMounts"`
@@ -121,16 +122,16 @@ func (m manifest) faults(settings map[string]bool, imageUser string) []string {
 	env := map[string]string{}
 	for _, e := range c.Env {
 		env[e.Name] = e.Value
-		check(settings[e.Name] || slices.Contains(sdkVariables, e.Name), "the program reads no variable %s", e.Name)
+		check(settings[e.Name] || slices.Contains(otherVariables, e.Name), "the program reads no variable %s", e.Name)
 	}
 	switch {
 	case m.Kind == "CronJob":
 		m.checkJob(c, check)
 	case slices.Equal(c.Args, []string{"gateway"}):
-		checkServer(c, check)
+		checkServer(c, env, check)
 		checkGateway(pod, env, check)
 	default:
-		checkServer(c, check)
+		checkServer(c, env, check)
 		checkDaemon(pod, env, check)
 	}
 
@@ -151,10 +152,13 @@ func (m manifest) faults(settings map[string]bool, imageUser string) []string {
 }
 
 // checkServer is for what runs for ever.
-func checkServer(c container, check checker) {
+func checkServer(c container, env map[string]string, check checker) {
 	check(c.Liveness.HTTPGet.Path == "/healthz" && c.Liveness.HTTPGet.Port == "http", "the liveness probe is not /healthz on http")
 	check(c.Readiness.HTTPGet.Path == "/readyz" && c.Readiness.HTTPGet.Port == "http", "the readiness probe is not /readyz on http")
 	check(len(c.Ports) == 1 && c.Ports[0].Name == "http", "there is no port named http")
+	var limit, collect int
+	_, err := fmt.Sscanf(c.Resources.Limits.Memory+" "+env["GOMEMLIMIT"], "%dMi %dMiB", &limit, &collect)
+	check(err == nil && collect <= limit*7/8, "GOMEMLIMIT %q leaves too little of the pod's %q", env["GOMEMLIMIT"], c.Resources.Limits.Memory)
 }
 
 // checkJob is for a pass that ends.
@@ -286,6 +290,7 @@ func TestDeploymentsFail(t *testing.T) {
 		{"name: NATS_CREDS", "name: NATS_CREDENTIALS", "the program reads no variable NATS_CREDENTIALS"},
 		{"path: /healthz", "path: /health", "the liveness probe is not /healthz on http"},
 		{"path: /readyz", "path: /healthz", "the readiness probe is not /readyz on http"},
+		{"448MiB", "512MiB", `GOMEMLIMIT "512MiB" leaves too little of the pod's "512Mi"`},
 		{"name: http, containerPort", "name: web, containerPort", "there is no port named http"},
 		{`"0.0.0.0:8080"`, `"127.0.0.1:8080"`, `the kubelet cannot reach PRESTAGE_HTTP_ADDR "127.0.0.1:8080"`},
 		{"runAsUser: 65532", "runAsUser: 1000", "it runs as user 1000, the image's is 65532"},
