@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/prestage/prestage/internal/dev"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // devCmd runs everything in one process.
@@ -28,7 +29,8 @@ func (devCmd) Help() string {
 	return `It brings its own settings and does not go by those of the environment, but for
 MLFLOW_TRACKING_URI and the other MLFLOW_... ones: with them, models:/ URIs and
 MLflow's webhooks are resolved as by "prestage run". The files have to be in the
-emulator's buckets all the same.`
+emulator's buckets all the same. Traces are exported as by "prestage run", too:
+OTEL_EXPORTER_OTLP_ENDPOINT says where to.`
 }
 
 // Validate says which port is none.
@@ -67,10 +69,12 @@ func (d devCmd) Run(ctx context.Context, w world) error {
 			mlflow = append(mlflow, line)
 		}
 	}
+	tracer, flush := tracing.Start(ctx, w.environ, build().Version, log)
+	defer flush()
 	return dev.Run(ctx, dev.Options{
 		Data: d.Data, Exit: d.Exit, NATSPort: d.NATSPort, LOTAPort: d.LOTAPort,
 		PrimaryPort: d.PrimaryPort, SimPort: d.SimPort, AdminPort: d.AdminPort, GatewayPort: d.GatewayPort,
-		Rules: d.Rules, MLflow: mlflow, Command: invocation(), Build: build(),
+		Rules: d.Rules, MLflow: mlflow, Command: invocation(), Build: build(), Tracer: tracer,
 	}, w.stdout, isTerminal(w.stdout), log)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/prestage/prestage/internal/app"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // gatewayCmd takes events over HTTP.
@@ -17,6 +18,7 @@ func (gatewayCmd) Help() string {
 
 202 is answered only after the stream's ack, with the event's id. The settings
 are the PRESTAGE_GATEWAY_... variables; a path without a secret is closed.
+With OTEL_EXPORTER_OTLP_ENDPOINT each request is traced, by OTLP over HTTP.
 "prestage run --gateway" is both in one process.`
 }
 
@@ -26,7 +28,10 @@ func (gatewayCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	g, err := app.NewGateway(ctx, c, w.logger(c))
+	log := w.logger(c)
+	tracer, flush := tracing.Start(ctx, w.environ, build().Version, log)
+	defer flush()
+	g, err := app.NewGateway(ctx, c, log, tracer)
 	if err != nil {
 		return err
 	}

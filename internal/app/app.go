@@ -25,6 +25,7 @@ import (
 	"github.com/prestage/prestage/internal/resolve"
 	"github.com/prestage/prestage/internal/rules"
 	"github.com/prestage/prestage/internal/status"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // Deps are what an App takes from outside its configuration.
@@ -32,8 +33,9 @@ type Deps struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 	// AWS carries region and credentials; its HTTP client is not used for LOTA.
-	AWS   aws.Config
-	Build Build
+	AWS    aws.Config
+	Build  Build
+	Tracer *tracing.Tracer // nil: events have no spans
 }
 
 // App is the daemon.
@@ -190,7 +192,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, metrics metrics) err
 		a.change(func(s *state) { s.running, s.missing = true, nil })
 		err = a.runLanes(fetch, js, res, consumer.Config{
 			Cluster: cfg.Cluster,
-			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(), Desk: &a.desk,
+			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(), Desk: &a.desk, Tracer: a.deps.Tracer,
 			Rules: lota.rules.Set, Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
 			Resolver: a.resolver, Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
 		})

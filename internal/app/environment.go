@@ -29,17 +29,6 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("%s=%q: %s", e.Name, e.Value, e.Want)
 }
 
-// shared are settings of later versions that are not prestage's own: platforms
-// give them to every program.
-var shared = []string{"OTEL_EXPORTER_OTLP_ENDPOINT"}
-
-// Ignored names the settings in environ that have no effect in this version,
-// and may be meant for others.
-func Ignored(environ []string) []string {
-	vars := variables(environ)
-	return slices.DeleteFunc(slices.Clone(shared), func(name string) bool { return vars[name] == "" })
-}
-
 // variables are the "NAME=value" lines of environ; the last one of a name
 // counts.
 func variables(environ []string) map[string]string {

@@ -17,12 +17,14 @@ import (
 
 	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/gateway"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // Gateway is the program that takes events over HTTP.
 type Gateway struct {
 	cfg      Config
 	log      *slog.Logger
+	tracer   *tracing.Tracer
 	keys     map[events.Route]*gateway.Keyring
 	tls      *tls.Config // nil: plain HTTP
 	subjects gateway.Subjects
@@ -30,12 +32,12 @@ type Gateway struct {
 }
 
 // NewGateway checks cfg, reads the secrets and binds the listener, whose port
-// may be 0.
-func NewGateway(ctx context.Context, cfg Config, log *slog.Logger) (*Gateway, error) {
+// may be 0. Unless tracer is nil it makes a span of each request.
+func NewGateway(ctx context.Context, cfg Config, log *slog.Logger, tracer *tracing.Tracer) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, log: log, keys: map[events.Route]*gateway.Keyring{}}
+	g := &Gateway{cfg: cfg, log: log, tracer: tracer, keys: map[events.Route]*gateway.Keyring{}}
 	var err error
 	if g.subjects, err = cfg.gatewaySubjects(); err != nil {
 		return nil, err
@@ -110,7 +112,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.listener.server = gateway.NewServer(gateway.New(gateway.Config{
 		Link: link, Stream: g.cfg.Stream, Subjects: g.subjects,
 		Keys: g.keys, Insecure: g.cfg.GatewayInsecure, TLS: g.tls, WholeBucket: g.cfg.Rules != "",
-		Cluster: g.cfg.Cluster, Receipts: ReceiptsBucket, Log: g.log,
+		Cluster: g.cfg.Cluster, Receipts: ReceiptsBucket, Tracer: g.tracer, Log: g.log,
 	}))
 	group, until := errgroup.WithContext(ctx)
 	group.Go(g.listener.serve)

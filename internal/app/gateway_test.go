@@ -23,7 +23,7 @@ func TestGatewayProvisions(t *testing.T) {
 	srv := natstest.Start(t)
 	c := parse(t, "NATS_URL="+srv.URL(), "PRESTAGE_GATEWAY_ADDR=127.0.0.1:0")
 	log := &logbook{}
-	g, err := NewGateway(t.Context(), c, log.logger())
+	g, err := NewGateway(t.Context(), c, log.logger(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestGatewayRefusesSettings(t *testing.T) {
 		"PRESTAGE_CHECKPOINT_SUBJECTS=c.>":                                        "PRESTAGE_CHECKPOINT_SUBJECTS",
 		"PRESTAGE_GATEWAY_ADDR=192.0.2.1:1":                                       "PRESTAGE_GATEWAY_ADDR", // no address of this host
 	} {
-		_, err := NewGateway(t.Context(), parse(t, strings.Fields(setting)...), (&logbook{}).logger())
+		_, err := NewGateway(t.Context(), parse(t, strings.Fields(setting)...), (&logbook{}).logger(), nil)
 		var e *SettingError
 		if !errors.As(err, &e) || e.Name != want {
 			t.Errorf("%s: %v, want a wrong %s", setting, err, want)
@@ -108,7 +108,7 @@ func TestGatewayAnswersWithoutNATS(t *testing.T) {
 		urls = append(urls, "nats://"+l.Addr().String())
 	}
 	c := parse(t, "NATS_URL="+strings.Join(urls, ","), "PRESTAGE_GATEWAY_ADDR=127.0.0.1:0", "PRESTAGE_GATEWAY_INSECURE=true")
-	g, err := NewGateway(t.Context(), c, (&logbook{}).logger())
+	g, err := NewGateway(t.Context(), c, (&logbook{}).logger(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

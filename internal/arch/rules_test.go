@@ -15,7 +15,7 @@ var arrows = map[string][]string{
 	// The edge: flags in, exit code out.
 	"cmd/consumer": {
 		"internal/app", "internal/replay", "internal/dev", "internal/doctor", "internal/publish", "internal/reconcile", "internal/consumer", "internal/events", "internal/status", "internal/dlq", "internal/layout", "internal/rules", "internal/prestage", "internal/dedupe",
-		"internal/outcome", "internal/object",
+		"internal/tracing", "internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run",
 	},
 
@@ -23,12 +23,12 @@ var arrows = map[string][]string{
 	"internal/app": {
 		"internal/gateway", "internal/resolve", "internal/rules",
 		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/budget", "internal/confirm", "internal/dedupe",
-		"internal/outcome", "internal/object",
+		"internal/tracing", "internal/outcome", "internal/object",
 	},
 	"internal/doctor": {"internal/app", "internal/replay", "internal/rules", "internal/prestage", "internal/outcome", "internal/object"},
 	"internal/dev": {
 		"internal/app", "internal/publish", "internal/consumer", "internal/events", "internal/prestage", "internal/dedupe",
-		"internal/outcome", "internal/object",
+		"internal/tracing", "internal/outcome", "internal/object",
 		"internal/lotasim", "internal/lotasim/run", "internal/lotasim/store",
 	},
 
@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	},
 
 	// The producers' side: it sends events and reads receipts.
-	"internal/gateway": {"internal/publish", "internal/consumer", "internal/events", "internal/outcome", "internal/failpoint"},
+	"internal/gateway": {"internal/publish", "internal/consumer", "internal/events", "internal/tracing", "internal/outcome", "internal/failpoint"},
 	"internal/publish": {"internal/events"},
 	"internal/reconcile": {
 		"internal/publish", "internal/consumer", "internal/events", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",
@@ -52,17 +52,18 @@ var arrows = map[string][]string{
 	// The program, from the loop down to the values.
 	"internal/consumer": {
 		"internal/events", "internal/rules", "internal/prestage", "internal/dedupe", "internal/dlq", "internal/outcome", "internal/object",
-		"internal/persist", "internal/failpoint",
+		"internal/tracing", "internal/persist", "internal/failpoint",
 	},
 	"internal/resolve":   {"internal/rules", "internal/events", "internal/outcome", "internal/object"},
 	"internal/events":    {"internal/layout", "internal/outcome", "internal/object"},
-	"internal/prestage":  {"internal/rules", "internal/layout", "internal/confirm", "internal/dedupe", "internal/outcome", "internal/object"},
+	"internal/prestage":  {"internal/rules", "internal/layout", "internal/confirm", "internal/dedupe", "internal/tracing", "internal/outcome", "internal/object"},
 	"internal/confirm":   {"internal/outcome", "internal/object"},
 	"internal/rules":     {"internal/layout", "internal/outcome", "internal/object"},
 	"internal/layout":    {},
 	"internal/dedupe":    {"internal/persist", "internal/outcome", "internal/object"},
 	"internal/dlq":       {"internal/events", "internal/persist", "internal/outcome", "internal/object"},
 	"internal/budget":    {"internal/persist"},
+	"internal/tracing":   {"internal/outcome"},
 	"internal/persist":   {},
 	"internal/outcome":   {"internal/object"},
 	"internal/object":    {},
@@ -128,6 +129,11 @@ var reservations = []reserved{
 		module: "github.com/bmatcuk/doublestar",
 		only:   []string{"internal/rules"},
 		why:    "globs of keys are those of the rules file",
+	},
+	{
+		module: "go.opentelemetry.io",
+		only:   []string{"internal/tracing"},
+		why:    "spans are made in one place, of what others hold anyway",
 	},
 	{
 		module: "github.com/versity/versitygw",

@@ -16,6 +16,7 @@ import (
 	"github.com/prestage/prestage/internal/persist"
 	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/rules"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // Slots is how many messages a lane has in hand at most: messages are the unit
@@ -63,6 +64,8 @@ type Config struct {
 	Replay *Replay
 	// Desk, unless nil, is told what is being filled.
 	Desk *Desk
+	// Tracer, unless nil, makes a span of each delivery.
+	Tracer *tracing.Tracer
 
 	Conn *nats.Conn
 	JS   jetstream.JetStream

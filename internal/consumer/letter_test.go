@@ -102,7 +102,7 @@ func TestResultFits(t *testing.T) {
 		r.Failures = append(r.Failures, prestage.Failure{URI: strings.Repeat("u", 1000), Error: strings.Repeat("e", 1000)})
 	}
 	const limit = 16 << 10
-	m, err := result(testDelivery(nil, nil), r, "prestage.failed.c.EVENTS.42", time.Now(), limit)
+	m, err := result(t.Context(), testDelivery(nil, nil), r, "prestage.failed.c.EVENTS.42", time.Now(), limit)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func (o *outbox) sendResult(ctx context.Context, d *delivery, r Receipt) error {
 		kind = "failed"
 	}
 	subject := named(fmt.Sprintf("prestage.%s.%s.%s.%d", kind, r.Cluster, d.Stream, d.Seq), o.name)
-	m, err := result(d, r, subject, time.Now(), o.limit(o.results))
+	m, err := result(ctx, d, r, subject, time.Now(), o.limit(o.results))
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,10 @@ import (
 // as an attempt and ends as a dead letter. Where even that panics nothing can
 // be counted, and the message comes back ever later.
 func (l *Lane) process(ctx, start context.Context, d *delivery) Settlement {
-	s, p := try(func() Settlement { return l.protocol(ctx, start, d) })
+	ev, decodeErr := l.decode(ctx, d)
+	ctx, end := l.trace(ctx, d, ev)
+	defer end()
+	s, p := try(func() Settlement { return l.protocol(ctx, start, d, ev, decodeErr) })
 	if p == nil {
 		return s
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/rules"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // goneAfter is the age from which a missing object is taken for deleted.
@@ -23,10 +24,9 @@ const goneAfter = time.Hour
 // fullPause is how long an event waits whose dead letter found no room.
 const fullPause = time.Minute
 
-// protocol carries a delivery through the outcome protocol (see the package
-// comment) and says how to settle it.
-func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
-	ev, decodeErr := l.decode(ctx, d)
+// protocol carries the delivery of ev, as far as that could be decoded, through the
+// outcome protocol (see the package comment) and says how to settle it.
+func (l *Lane) protocol(ctx, start context.Context, d *delivery, ev events.Event, decodeErr error) Settlement {
 	key, blank := l.blank(ev, d)
 	failpoint.Hit("decoded")
 	if !l.cfg.Replay.wants(d, ev, decodeErr) {
@@ -41,6 +41,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 		return l.complete(ctx, start, d, held.Receipt)
 	}
 	if early := held.early(); early > 0 {
+		tracing.Note(ctx, slog.LevelInfo, slog.String("retry_in", early.String()))
 		return Settlement{Action: Retry, Delay: early}
 	}
 	failpoint.Hit("receipt-read")
@@ -48,7 +49,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery) Settlement {
 	r := blank.after(held.Receipt)
 	var resolveErr error
 	if decodeErr == nil {
-		ev, resolveErr = l.cfg.Resolve(start, ev)
+		ev, resolveErr = l.resolve(ctx, start, ev)
 	}
 	switch {
 	case decodeErr != nil:
@@ -203,6 +204,7 @@ func (l *Lane) complete(ctx, start context.Context, d *delivery, r Receipt) Sett
 		s = Settlement{Action: Reject, Reason: r.Reason}
 		if err := l.outbox.sendLetter(ctx, d, r); err != nil {
 			if ctx.Err() == nil && errors.Is(err, errFull) {
+				tracing.Note(ctx, slog.LevelError, slog.Any("error", err))
 				l.log.LogAttrs(ctx, slog.LevelError, "dead letter not stored, the event waits: purge or enlarge the stream",
 					slog.String("stream", dlq.Stream), slog.String("event", r.EventID), slog.Any("error", err))
 				return Settlement{Action: Retry, Delay: fullPause}
@@ -244,8 +246,9 @@ func (l *Lane) cutShort(ctx, start context.Context, d *delivery, err error) Sett
 	case start.Err() == nil && ctx.Err() == nil:
 		s = Settlement{Action: Retry, Delay: oddPause}
 	}
-	l.log.LogAttrs(ctx, slog.LevelInfo, "event not finished", slog.Uint64("seq", d.Seq),
-		slog.Bool("given_back", s.Action == Release), slog.Any("cause", err))
+	why := []slog.Attr{slog.Bool("given_back", s.Action == Release), slog.Any("cause", err)}
+	tracing.Note(ctx, slog.LevelInfo, why...)
+	l.log.LogAttrs(ctx, slog.LevelInfo, "event not finished", append(why, slog.Uint64("seq", d.Seq))...)
 	return s
 }
 
@@ -264,11 +267,10 @@ func (l *Lane) count(r Receipt) {
 	}
 }
 
-// tell logs one line about what came of a delivery.
+// tell logs one line about what came of a delivery, and notes the same in its span.
 func (l *Lane) tell(ctx context.Context, d *delivery, r Receipt, level slog.Level, more ...slog.Attr) {
 	attrs := []slog.Attr{
-		slog.String("outcome", string(r.Outcome)), slog.String("event", r.EventID), slog.String("source", r.Source),
-		slog.Uint64("seq", d.Seq), slog.Int("attempts", r.Attempts), slog.Int("objects", r.Objects.Total),
+		slog.String("outcome", string(r.Outcome)), slog.Int("attempts", r.Attempts), slog.Int("objects", r.Objects.Total),
 		slog.Int("filled", r.Objects.Filled), slog.Int("already_warm", r.Objects.AlreadyWarm),
 		slog.Int("skipped", r.Objects.Skipped), slog.Int("failed", r.Objects.Failed), slog.Int64("bytes", r.Bytes),
 	}
@@ -284,5 +286,8 @@ func (l *Lane) tell(ctx context.Context, d *delivery, r Receipt, level slog.Leve
 	if r.Outcome == Warm {
 		attrs = append(attrs, slog.Float64("event_to_warm_seconds", r.EventToWarmSeconds))
 	}
-	l.log.LogAttrs(ctx, level, "event", append(attrs, more...)...)
+	attrs = append(attrs, more...)
+	tracing.Note(ctx, level, attrs...)
+	whose := []slog.Attr{slog.String("event", r.EventID), slog.String("source", r.Source), slog.Uint64("seq", d.Seq)}
+	l.log.LogAttrs(ctx, level, "event", append(whose, attrs...)...)
 }

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/prestage/prestage/internal/dlq"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // Types of the CloudEvents in PRESTAGE_RESULTS.
@@ -17,9 +19,10 @@ const (
 )
 
 // result is the CloudEvent (structured mode) that tells other programs what
-// became of an event; its data is the receipt. limit is the largest message
-// that the server takes: the list of failures gives way first.
-func result(d *delivery, r Receipt, subject string, now time.Time, limit int) (*nats.Msg, error) {
+// became of an event; its data is the receipt. It goes on in the trace that ctx is
+// in. limit is the largest message that the server takes: the list of failures
+// gives way first.
+func result(ctx context.Context, d *delivery, r Receipt, subject string, now time.Time, limit int) (*nats.Msg, error) {
 	ce := struct {
 		SpecVersion     string    `json:"specversion"`
 		Type            string    `json:"type"`
@@ -28,6 +31,8 @@ func result(d *delivery, r Receipt, subject string, now time.Time, limit int) (*
 		Time            time.Time `json:"time"`
 		Subject         string    `json:"subject"`
 		DataContentType string    `json:"datacontenttype"`
+		TraceParent     string    `json:"traceparent,omitempty"`
+		TraceState      string    `json:"tracestate,omitempty"`
 		Data            Receipt   `json:"data"`
 	}{
 		SpecVersion:     "1.0",
@@ -39,6 +44,7 @@ func result(d *delivery, r Receipt, subject string, now time.Time, limit int) (*
 		DataContentType: "application/json",
 		Data:            r,
 	}
+	ce.TraceParent, ce.TraceState = tracing.Carry(ctx)
 	if r.Outcome == DeadLettered {
 		ce.Type = TypeWarmFailed
 	}

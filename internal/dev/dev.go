@@ -19,6 +19,7 @@ import (
 
 	"github.com/prestage/prestage/internal/app"
 	"github.com/prestage/prestage/internal/lotasim/run"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // Options of a run.
@@ -35,6 +36,7 @@ type Options struct {
 	MLflow      []string // settings of a tracking server, "NAME=value"
 	Command     string   // how this program was called, for the lines to paste
 	Build       app.Build
+	Tracer      *tracing.Tracer // nil: nothing has spans
 }
 
 // The emulator's identity. These are no secrets: nothing beyond loopback takes
@@ -89,7 +91,7 @@ func Run(ctx context.Context, o Options, out io.Writer, terminal bool, log *slog
 	if err != nil {
 		return err
 	}
-	gateway, err := app.NewGateway(appCtx, s.cfg, log)
+	gateway, err := app.NewGateway(appCtx, s.cfg, log, o.Tracer)
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
@@ -181,6 +183,7 @@ func (s *system) newDaemon(ctx context.Context, o Options, log *slog.Logger) (*a
 		Log:      log,
 		Registry: prometheus.NewRegistry(),
 		Build:    o.Build,
+		Tracer:   o.Tracer,
 		AWS: aws.Config{
 			Region:      region,
 			Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),

@@ -113,6 +113,9 @@ func readEnvelope(a attributes, ev *Event) error {
 	if idErr == nil && sourceErr == nil {
 		ev.ID, ev.Source = id, source
 	}
+	if ev.TraceParent == "" {
+		ev.readTrace(a.get)
+	}
 	version, err := required(a, "specversion")
 	if err != nil {
 		return err

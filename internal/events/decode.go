@@ -60,17 +60,18 @@ func (in *input) root(name string) *node { return newDocument(name, in.body) }
 // Decode says what m asks for. An error is always an *outcome.Error of class
 // Permanent with the reason Malformed or Unsupported. The Event's ID and Source
 // are set even then, where the event's own are sound: a receipt is kept under
-// them.
+// them. So is its trace context.
 func Decode(m Message) (Event, error) {
 	in := newInput(m)
 	d := detect(in)
 	ev := Event{ID: fmt.Sprintf("%s/%d", m.Stream, m.Seq), Format: d.format}
+	ev.readTrace(header(m.Header).get)
 	err := d.decode(in, &ev)
 	if err == nil && ev.Prefix.Bucket != "" && ev.Prefix.Key == "" && !m.WholeBucket {
 		err = unsupported(adviceWholeBucket, "names the whole bucket %q", ev.Prefix.Bucket)
 	}
 	if err != nil {
-		return Event{ID: ev.ID, Source: ev.Source, Format: ev.Format}, refuse(err, d.advice)
+		return Event{ID: ev.ID, Source: ev.Source, Format: ev.Format, TraceParent: ev.TraceParent, TraceState: ev.TraceState}, refuse(err, d.advice)
 	}
 	return ev, nil
 }

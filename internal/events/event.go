@@ -63,6 +63,10 @@ type Event struct {
 	TotalObjects int64     // announced, 0: not announced
 	RewarmBefore time.Time // what was warmed before it does not count; zero: all counts
 
+	// TraceParent and TraceState are the W3C trace context as it came: that of the
+	// message's headers, else that of the CloudEvent. Nobody has checked them.
+	TraceParent, TraceState string
+
 	Skip outcome.Reason // NotActionable, or empty: there is something to do
 	Note string         // what was left out and why, for people
 }

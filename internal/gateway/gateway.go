@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // Config is what a Gateway is made from.
@@ -27,7 +28,8 @@ type Config struct {
 	Cluster  string // whose receipts are told
 	Receipts string // the KV bucket that they are in
 
-	Log *slog.Logger
+	Tracer *tracing.Tracer // nil: no request has a span
+	Log    *slog.Logger
 }
 
 // Subjects are where events go, or below.
@@ -78,7 +80,10 @@ func New(cfg Config) *Gateway {
 		{name: events.RouteDistribution, path: "/hooks/distribution", guard: bearer},
 	} {
 		r.keys, r.large, r.store = cfg.Keys[r.name], make(slots, maxLarge), make(slots, maxInHand)
-		g.mux.HandleFunc(r.path, func(w http.ResponseWriter, req *http.Request) { g.serve(w, req, r) })
+		g.mux.HandleFunc(r.path, func(w http.ResponseWriter, req *http.Request) {
+			req, end := g.cfg.Tracer.Serve(req, r.path)
+			end(g.serve(w, req, r))
+		})
 	}
 	return g
 }
@@ -92,13 +97,15 @@ func (g *Gateway) Ready() error {
 	return err
 }
 
-// serve answers a request for r.
-func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, r route) {
+// serve answers a request for r, and returns the status.
+func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, r route) int {
 	var p *problem
+	done := http.StatusAccepted
 	switch {
 	case !g.sources.allow(req.RemoteAddr):
 		p = &problem{Status: http.StatusTooManyRequests, Detail: "too many requests from this address", retry: time.Second}
 	case req.Method == http.MethodGet && r.name == events.RouteEvents:
+		done = http.StatusOK
 		p = g.tell(w, req, r)
 	case req.Method == http.MethodPost:
 		p = g.take(w, req, r)
@@ -111,7 +118,7 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, r route) {
 		p = &problem{Status: http.StatusMethodNotAllowed, Detail: "send the event as the body of a POST"}
 	}
 	if p == nil {
-		return
+		return done
 	}
 	if p.Status == http.StatusUnauthorized && r.guard.scheme != "" {
 		w.Header().Set("WWW-Authenticate", r.guard.scheme+` realm="prestage"`)
@@ -121,6 +128,7 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, r route) {
 		g.cfg.Log.LogAttrs(req.Context(), slog.LevelWarn, "refused", slog.String("route", string(r.name)),
 			slog.String("remote", req.RemoteAddr), slog.Int("status", p.Status), slog.String("detail", p.Detail), slog.Any("cause", p.cause))
 	}
+	return p.Status
 }
 
 // seldom is a log for what the server has to say by itself: of TLS handshakes that

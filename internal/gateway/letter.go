@@ -25,6 +25,7 @@ const maxBatch = 1000
 type letter struct {
 	msg        *nats.Msg
 	id, source string // of the event; no source: the id comes with the stream's answer
+	traced     bool   // it says itself in which trace it was made
 }
 
 func (l letter) sent(ack *jetstream.PubAck) publish.Sent {
@@ -97,7 +98,7 @@ func (g *Gateway) letter(route events.Route, h nats.Header, body []byte) (letter
 	if id := messageID(route, ev, body); id != "" {
 		m.Header.Set(nats.MsgIdHdr, id)
 	}
-	return letter{msg: m, id: ev.ID, source: ev.Source}, nil
+	return letter{msg: m, id: ev.ID, source: ev.Source, traced: ev.TraceParent != ""}, nil
 }
 
 func unreadable(err error) *problem {

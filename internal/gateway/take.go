@@ -17,6 +17,7 @@ import (
 
 	"github.com/prestage/prestage/internal/failpoint"
 	"github.com/prestage/prestage/internal/publish"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 const (
@@ -61,6 +62,11 @@ func (g *Gateway) take(w http.ResponseWriter, req *http.Request, r route) *probl
 	list, batch, p := g.letters(r.name, req.Header, body)
 	if p != nil {
 		return p
+	}
+	for _, l := range list {
+		if !l.traced {
+			tracing.Send(req.Context(), l.msg.Header)
+		}
 	}
 	sent, p := g.store(req.Context(), list)
 	if p != nil {

@@ -74,7 +74,7 @@ var inputMutants = []mutant{
 	},
 	{
 		"an event has an identity, however bad it is", "a refused one has none",
-		"internal/events/decode.go", "return Event{ID: ev.ID, Source: ev.Source, Format: ev.Format}, refuse", "return Event{}, refuse",
+		"internal/events/decode.go", "return Event{ID: ev.ID, Source: ev.Source, Format: ev.Format, TraceParent: ev.TraceParent, TraceState: ev.TraceState}, refuse", "return Event{}, refuse",
 		"internal/events", "TestIdentityOfRefusedEvents",
 	},
 	{

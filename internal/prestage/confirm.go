@@ -167,6 +167,7 @@ func (e *event) confirm(ctx, start context.Context) {
 	if e.confirmer == nil {
 		return
 	}
+	began := time.Now()
 	var results []confirm.Result
 	if of := e.sample.Of(); of > 0 {
 		var enough bool
@@ -180,7 +181,11 @@ func (e *event) confirm(ctx, start context.Context) {
 		e.conclude(ctx, start, r)
 	}
 	e.puts.Wait()
-	e.tally.confirm(e.done.confirmed())
+	verdict, confirmed := e.done.confirmed()
+	e.tally.confirm(verdict, confirmed)
+	if len(results) > 0 {
+		traceConfirm(ctx, began, verdict, confirmed)
+	}
 }
 
 // conclude takes the result of one object.

@@ -200,7 +200,9 @@ func (e *event) lead(ctx, start context.Context, run *dedupe.Run, i turn, prev u
 		return fill{}, errMoved
 	}
 	read := e.lesson(ctx, begin, run, i)
+	began := time.Now()
 	f, err := e.ask(ctx, start, run, i.Ref)
+	e.traceFill(ctx, began, i.Ref, f, err)
 	if err != nil || f.empty() {
 		done(-1)
 		return f, err

@@ -171,7 +171,7 @@ func each(page Page, use func(object.Attrs) error) error {
 }
 
 func (w *walk) list(ctx context.Context, ref object.Ref, token string) (Page, error) {
-	return read(ctx, w.guard, ref, func(ctx context.Context) (Page, error) {
+	return read(ctx, w.guard, "list", ref, func(ctx context.Context) (Page, error) {
 		return w.store.List(ctx, ref.Bucket, ref.Key, token)
 	})
 }

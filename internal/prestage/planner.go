@@ -11,6 +11,7 @@ import (
 	"github.com/prestage/prestage/internal/object"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/rules"
+	"github.com/prestage/prestage/internal/tracing"
 )
 
 // readTimeout bounds one page of a listing, or one small GET.
@@ -225,21 +226,24 @@ func (p *Planner) Get(ctx context.Context, ref object.Ref, limit int64) ([]byte,
 
 // get reads a small object whole.
 func (w *walk) get(ctx context.Context, ref object.Ref, limit int64) ([]byte, error) {
-	return read(ctx, w.guard, ref, func(ctx context.Context) ([]byte, error) {
+	return read(ctx, w.guard, "get", ref, func(ctx context.Context) ([]byte, error) {
 		return w.store.Get(ctx, ref, limit)
 	})
 }
 
 // read sends a request of a plan, with retries. It needs no permit: a walk has
 // one such request under way, or two.
-func read[T any](ctx context.Context, g *Guard, ref object.Ref, op func(context.Context) (T, error)) (T, error) {
-	return retry(ctx, ref, func() (T, error) {
+func read[T any](ctx context.Context, g *Guard, what string, ref object.Ref, op func(context.Context) (T, error)) (T, error) {
+	began := time.Now()
+	v, err := retry(ctx, ref, func() (T, error) {
 		return send(ctx, ctx, g, Claim{}, ref, func(ctx context.Context) (T, error) {
 			ctx, cancel := withTimeout(ctx, readTimeout)
 			defer cancel()
 			return op(ctx)
 		})
 	})
+	tracing.Asked(ctx, what, began, err, slog.String("aws.s3.bucket", ref.Bucket), slog.String("aws.s3.key", ref.Key))
+	return v, err
 }
 
 // withTimeout bounds one request. That it took too long may be the store's fault.
