@@ -7,16 +7,17 @@ import (
 
 const maxHeads = 64 // rounds of which the HEAD is kept
 
-// group is what the reads of an object took before its fill, and what a plain HEAD
+// group is what the reads of an object took before its fill, and what plain HEADs
 // took at the same moment, as logarithms of seconds.
 //
 // Before a fill there is more to do than after it: a client that is short of
 // processors, or an endpoint that is busy with this one's requests, answers slowly
-// then whatever is cached. The HEAD, which never depends on that, tells how slowly.
+// then whatever is cached. HEADs, which never depend on that, tell how slowly. A
+// client starves thread by thread, so there are as many of them as reads.
 type group struct {
 	of    version
 	times []float64
-	head  float64
+	heads []float64
 }
 
 // atRest are the groups that show something, the newest first, as if they had
@@ -30,17 +31,17 @@ func (r *Reads) atRest() []group {
 	head, most := typical(r.heads.newest(maxHeads))
 	excess := make([]float64, len(all))
 	for i, g := range all {
-		excess[i] = g.head - head
+		excess[i] = middle(slices.Clone(g.heads)) - head
 	}
 	often := max(middle(slices.Clone(excess)), 0)
 	out := all[:0]
-	for i, g := range all {
+	for _, g := range all {
 		slower := often
-		if excess[i] > often+most-head { // more than by chance
-			if slices.Min(g.times)-excess[i] < hit+minFaster {
+		if slowest := slices.Max(g.heads) - head; slowest > often+most-head { // more than by chance
+			if slices.Min(g.times)-slowest < hit+minFaster {
 				continue // all was slow
 			}
-			slower = excess[i]
+			slower = slowest
 		}
 		g.times = slices.Clone(g.times)
 		for j := range g.times {

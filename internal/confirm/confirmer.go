@@ -197,7 +197,7 @@ func (c *Confirmer) ReadBefore(ctx context.Context, p Prober, t Target) {
 	offsets := placesBefore(t.Size, c.rnd)
 	c.mu.Unlock()
 	times := make([]time.Duration, len(offsets))
-	head, err := besideHead(ctx, p, t, func() error {
+	heads, err := besideHeads(ctx, p, t, len(offsets), func() error {
 		errs := make([]error, len(offsets))
 		var wg sync.WaitGroup
 		for i, offset := range offsets {
@@ -212,18 +212,21 @@ func (c *Confirmer) ReadBefore(ctx context.Context, p Prober, t Target) {
 		c.failed(err)
 		return
 	}
-	c.reads.Before(t.version(), times, head)
+	c.reads.Before(t.version(), times, heads)
 	c.tell()
 }
 
-// besideHead calls read, and sends a plain HEAD at the same moment.
-func besideHead(ctx context.Context, p Prober, t Target, read func() error) (head time.Duration, err error) {
-	var failed error
+// besideHeads calls read, and sends n plain HEADs at the same moment.
+func besideHeads(ctx context.Context, p Prober, t Target, n int, read func() error) ([]time.Duration, error) {
+	heads := make([]time.Duration, n)
+	errs := make([]error, n+1)
 	var wg sync.WaitGroup
-	wg.Go(func() { head, failed = p.Head(ctx, t) })
-	err = read()
+	for i := range heads {
+		wg.Go(func() { heads[i], errs[i] = p.Head(ctx, t) })
+	}
+	errs[n] = read()
 	wg.Wait()
-	return head, errors.Join(err, failed)
+	return heads, errors.Join(errs...)
 }
 
 // failed takes what a probe's failure says of the endpoint.

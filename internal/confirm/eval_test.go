@@ -113,8 +113,8 @@ func settings() []setting {
 			e.miss, e.busy, e.dropped = e.hit, 10, 1
 		}),
 		s("the client starves, a tenth dropped", mayTell, func(e *endpoint) { e.starved, e.dropped = 0.3, 0.1 }),
-		s("the client starves, hits and misses alike, all dropped", mustNotTell, func(e *endpoint) {
-			e.miss, e.starved, e.dropped = e.hit, 0.3, 1
+		s("the client starves, hits and misses alike, all dropped, reads fill nothing", mustNotTell, func(e *endpoint) {
+			e.miss, e.starved, e.dropped, e.onGet = e.hit, 0.3, 1, getNone
 		}),
 	}
 	sync := func(name string, known claim, change func(*endpoint)) setting {

@@ -85,11 +85,14 @@ type trust struct {
 func logSeconds(d time.Duration) float64 { return math.Log(max(d.Seconds(), 1e-6)) }
 
 // Before takes the reads, all made at once, of an object that nobody was seen
-// to ask for, and the plain HEAD that was sent at the same moment.
-func (r *Reads) Before(of version, times []time.Duration, head time.Duration) {
-	g := group{of, make([]float64, len(times)), logSeconds(head)}
+// to ask for, and plain HEADs that were sent at the same moment.
+func (r *Reads) Before(of version, times, heads []time.Duration) {
+	g := group{of: of, times: make([]float64, len(times)), heads: make([]float64, len(heads))}
 	for i, d := range times {
 		g.times[i] = logSeconds(d)
+	}
+	for i, d := range heads {
+		g.heads[i] = logSeconds(d)
 	}
 	r.before.add(maxGroups, g)
 	r.stale = true
@@ -100,9 +103,7 @@ func (r *Reads) Before(of version, times []time.Duration, head time.Duration) {
 func (r *Reads) after(of version, pairs []pair, head time.Duration, last bool) finding {
 	known := r.of(of)
 	f := known.judge(pairs)
-	if last || f == present {
-		r.heads.add(maxHeads, logSeconds(head))
-	}
+	r.heads.add(maxHeads, logSeconds(head))
 	for _, p := range pairs {
 		if p.final = last || f == present; !p.single {
 			r.pairs.add(maxPairs, p)
@@ -121,7 +122,7 @@ func (r *Reads) of(of version) trust {
 	if t.ok || !r.Alone || len(r.before.values) >= muchTried {
 		return t
 	}
-	for _, g := range r.atRest() {
+	for _, g := range r.before.newest(maxGroups) {
 		if g.of == of {
 			return r.own(g)
 		}
@@ -129,10 +130,16 @@ func (r *Reads) of(of version) trust {
 	return t
 }
 
-// own is what follows from an object's own misses. What differs from one object
-// to the next does not matter then.
+// own is what follows from an object's own misses, less what the slowest HEAD
+// beside them took longer than HEADs do. What differs from one object to the
+// next does not matter then.
 func (r *Reads) own(g group) trust {
-	at := middle(slices.Clone(g.times))
+	heads := r.heads.newest(maxHeads)
+	for _, other := range r.before.values {
+		heads = append(heads, other.heads...)
+	}
+	slices.Sort(heads)
+	at := middle(slices.Clone(g.times)) - (slices.Max(g.heads) - heads[len(heads)/4])
 	var offs []float64
 	for _, other := range r.before.values {
 		m := middle(slices.Clone(other.times))

@@ -3,6 +3,7 @@ package confirm
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -16,13 +17,16 @@ func numbered(i int) version { return version{etag: strconv.Itoa(i)} }
 
 func once(first time.Duration) pair { return pair{first: logSeconds(first), single: true} }
 
+// alike are the HEADs beside the reads of an object, all of which took d.
+func alike(d time.Duration) []time.Duration { return slices.Repeat([]time.Duration{d}, beforeReads) }
+
 // taught has seen objects and pairs with these latencies, give or take 5 %.
 func taught(objects, pairs int, miss, hit time.Duration) *Reads {
 	r := new(Reads)
 	rnd := rand.New(rand.NewPCG(3, 4))
 	near := func(d time.Duration) time.Duration { return time.Duration(float64(d) * (0.95 + 0.1*rnd.Float64())) }
 	for i := range objects {
-		r.Before(numbered(i), []time.Duration{near(miss), near(miss), near(miss), near(miss)}, near(plainHead))
+		r.Before(numbered(i), []time.Duration{near(miss), near(miss), near(miss), near(miss)}, alike(near(plainHead)))
 	}
 	for range pairs {
 		r.after(numbered(-1), []pair{at(near(hit), near(hit))}, plainHead, true)
@@ -62,7 +66,7 @@ func TestSure(t *testing.T) {
 	if !many.Sure() || taught(muchTried-1, 40, 20*ms, 2*ms).Sure() {
 		t.Errorf("of %d objects %v, of one less %v", muchTried, many.Sure(), taught(muchTried-1, 40, 20*ms, 2*ms).Sure())
 	}
-	many.Before(numbered(0), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms}, plainHead)
+	many.Before(numbered(0), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms}, alike(plainHead))
 	if many.Sure() || !many.Tells() {
 		t.Errorf("one that came like a hit: sure %v, tells %v", many.Sure(), many.Tells())
 	}
@@ -77,12 +81,12 @@ func TestTrustIsLost(t *testing.T) {
 	for name, change := range map[string]func(*Reads){
 		"all cached before": func(r *Reads) {
 			for i := range recentGroups {
-				r.Before(numbered(i), []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms}, plainHead)
+				r.Before(numbered(i), []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms}, alike(plainHead))
 			}
 		},
 		"fast misses": func(r *Reads) {
 			for i := range 2 {
-				r.Before(numbered(i), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms}, plainHead)
+				r.Before(numbered(i), []time.Duration{20 * ms, 2 * ms, 20 * ms, 20 * ms}, alike(plainHead))
 			}
 		},
 		"hits are slow": func(r *Reads) {
@@ -154,11 +158,26 @@ func TestBesideHead(t *testing.T) {
 	} {
 		r := taught(0, 40, tt.miss, 2*ms)
 		for i := range 40 {
-			r.Before(numbered(i), []time.Duration{tt.miss, tt.miss, tt.miss, tt.miss}, tt.head)
+			r.Before(numbered(i), []time.Duration{tt.miss, tt.miss, tt.miss, tt.miss}, alike(tt.head))
 		}
 		limit := time.Duration(math.Exp(r.learnt().limit) * float64(time.Second))
 		if r.Tells() != tt.tells || (tt.tells && (limit > tt.limit || limit < tt.limit/2)) {
 			t.Errorf("%s: tells %v, limit %s, want %v, %s", name, r.Tells(), limit, tt.tells, tt.limit)
+		}
+	}
+}
+
+// TestOwnMissesBesideHeads: one HEAD of four that took as long as the reads beside
+// it is enough for them to show nothing.
+func TestOwnMissesBesideHeads(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for slowest, want := range map[time.Duration]finding{plainHead: present, plainHead * 6: unclear} {
+		r := Reads{Alone: true}
+		r.Before(numbered(0), []time.Duration{20 * ms, 20 * ms, 20 * ms, 20 * ms}, append(alike(plainHead)[1:], slowest))
+		round := []pair{at(2*ms, 2*ms), at(2*ms, 2*ms), at(2*ms, 2*ms), at(2*ms, 2*ms)}
+		if got := r.after(numbered(0), round, plainHead, false); got != want {
+			t.Errorf("slowest HEAD %s: %d, want %d", slowest, got, want)
 		}
 	}
 }
@@ -178,12 +197,12 @@ func TestStarving(t *testing.T) {
 		r := taught(0, 40, 20*ms, 2*ms)
 		for i := range maxGroups {
 			if i%tt.every == 0 {
-				r.Before(numbered(i), []time.Duration{30 * ms, 31 * ms, 30 * ms, 29 * ms}, tt.head)
+				r.Before(numbered(i), []time.Duration{30 * ms, 31 * ms, 30 * ms, 29 * ms}, alike(tt.head))
 			} else {
-				r.Before(numbered(i), []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms}, plainHead)
+				r.Before(numbered(i), []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms}, alike(plainHead))
 			}
 			if i > maxGroups-recentGroups { // as recent as can be
-				r.Before(numbered(i), []time.Duration{30 * ms, 31 * ms, 30 * ms, 29 * ms}, tt.head)
+				r.Before(numbered(i), []time.Duration{30 * ms, 31 * ms, 30 * ms, 29 * ms}, alike(tt.head))
 			}
 		}
 		if r.Tells() {
@@ -201,9 +220,9 @@ func TestOwnMissesForAWhile(t *testing.T) {
 		r := taught(0, 0, 20*ms, 2*ms)
 		r.Alone = true
 		for i := range others { // cached before
-			r.Before(numbered(1+i), []time.Duration{5 * ms, 5 * ms, 5 * ms, 5 * ms}, plainHead)
+			r.Before(numbered(1+i), []time.Duration{5 * ms, 5 * ms, 5 * ms, 5 * ms}, alike(plainHead))
 		}
-		r.Before(numbered(0), []time.Duration{20 * ms, 20 * ms, 20 * ms, 20 * ms}, plainHead)
+		r.Before(numbered(0), []time.Duration{20 * ms, 20 * ms, 20 * ms, 20 * ms}, alike(plainHead))
 		round := []pair{at(5*ms, 5*ms), at(5*ms, 5*ms), at(5*ms, 5*ms)}
 		r.after(numbered(0), round, plainHead, false)
 		if got := r.after(numbered(0), round, plainHead, false); got != want {

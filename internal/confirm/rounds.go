@@ -344,13 +344,13 @@ func readPairs(ctx context.Context, p Prober, t Target, offsets []int64, limit f
 		wg.Wait()
 		return errors.Join(errs...)
 	}
-	head, err := besideHead(ctx, p, t, func() error {
+	heads, err := besideHeads(ctx, p, t, 1, func() error {
 		return read(func(int) bool { return true }, func(p *pair, took float64) { p.first, p.single = took, true })
 	})
 	if err != nil {
 		return pairs, 0, err
 	}
-	return pairs, head, read(
+	return pairs, heads[0], read(
 		func(i int) bool { return pairs[i].first > limit || i == len(pairs)-1 },
 		func(p *pair, took float64) { p.second, p.single = took, false })
 }

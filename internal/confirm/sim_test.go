@@ -174,6 +174,7 @@ const (
 	forRead
 	forThrottle
 	forStarving
+	forThread
 )
 
 func (s *sim) object(i int) *simObject {
@@ -214,14 +215,15 @@ func (s *sim) setBusy(now bool) {
 	s.isBusy = now
 }
 
-// turn is in how much time the client that starves is not run, once.
+// turn is in how much time each thread of the client that starves is not run, once.
 const turn = 100 * time.Millisecond
 
 // noticed is how long what takes d from now on takes for a client that is not
-// always run.
-func (s *sim) noticed(d time.Duration) time.Duration {
+// always run. The n-th request of an object is one of its threads'.
+func (s *sim) noticed(d time.Duration, o *simObject, n uint64) time.Duration {
 	at := time.Since(s.start) + d
-	r := rand.New(rand.NewPCG(s.seed, forStarving<<40^uint64(at/turn)))
+	thread := s.rand(o, forThread, n).Uint64N(2)
+	r := rand.New(rand.NewPCG(s.seed^thread, forStarving<<40^uint64(at/turn)))
 	length := time.Duration(2 * s.starved * r.Float64() * float64(turn))
 	begin := time.Duration(r.Float64() * float64(turn-min(length, turn)))
 	if in := at % turn; in >= begin && in < begin+length {
@@ -287,7 +289,7 @@ func (s *sim) headRequest(o *simObject, n uint64, ranged bool) (time.Duration, e
 		}
 		o.mu.Unlock()
 	}
-	d = s.noticed(d)
+	d = s.noticed(d, o, n)
 	time.Sleep(d)
 	return d, nil
 }
@@ -313,7 +315,7 @@ func (s *sim) Probe(_ context.Context, t Target, offset int64) (time.Duration, e
 	o.last = now
 	o.reads[offset]++
 	r := s.rand(o, forRead+uint64(offset)<<8, o.reads[offset])
-	d := s.noticed(s.read(o, offset, now, r))
+	d := s.noticed(s.read(o, offset, now, r), o, uint64(offset)<<8|o.reads[offset])
 	o.mu.Unlock()
 	time.Sleep(d)
 	return d, nil

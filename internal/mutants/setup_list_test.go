@@ -157,6 +157,21 @@ var verdictMutants = []mutant{
 		"internal/confirm", "TestJudge",
 	},
 	{
+		"a miss is believed beside a HEAD", "where the HEAD was slow too",
+		"internal/confirm/before.go", "slowest > often+most-head {", "slowest > 99 {",
+		"internal/confirm", "TestStarving",
+	},
+	{
+		"a miss is believed beside a HEAD", "however much longer HEADs take before fills",
+		"internal/confirm/before.go", "	often := max(middle(slices.Clone(excess)), 0)", "	often := 0.0",
+		"internal/confirm", "TestBesideHead",
+	},
+	{
+		"a miss is believed beside a HEAD", "whatever HEADs took beside an object's own misses",
+		"internal/confirm/reads.go", " - (slices.Max(g.heads) - heads[len(heads)/4])", "",
+		"internal/confirm", "TestOwnMissesBesideHeads",
+	},
+	{
 		"no probe while the store is short of capacity", "throttling does not keep them back",
 		"internal/confirm/budget.go", "func (b *budget) isQuiet(now time.Time) bool { return now.Before(b.quiet) }", "func (b *budget) isQuiet(now time.Time) bool { return now.IsZero() }",
 		"internal/confirm", "TestQuiet",
