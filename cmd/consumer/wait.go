@@ -169,7 +169,7 @@ func (c waitCmd) waiter(ctx context.Context, w world, need needs) (_ *waiter, er
 			x.close()
 		}
 	}()
-	cfg, js, closeIt, err := w.jetStream()
+	cfg, js, closeIt, err := w.jetStreamUntil(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -197,22 +197,35 @@ func (c waitCmd) waiter(ctx context.Context, w world, need needs) (_ *waiter, er
 	return x, nil
 }
 
+// askTimeout bounds one request for a bucket: an answer that was lost with a
+// connection never comes.
+const askTimeout = 5 * time.Second
+
 // appearing opens a bucket, as soon as there is one: who waits may have been
 // started before the daemon, which creates it.
 func appearing(ctx context.Context, js jetstream.JetStream, bucket string) (jetstream.KeyValue, error) {
+	open := func() (jetstream.KeyValue, error) {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		return js.KeyValue(ctx, bucket)
+	}
 	for missing := false; ; {
-		kv, err := js.KeyValue(ctx, bucket)
+		kv, err := open()
+		silent := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 		switch {
 		case err == nil:
 			return kv, nil
 		case errors.Is(err, jetstream.ErrBucketNotFound):
 			missing = true
-		case !missing || ctx.Err() == nil: // else the time was over while it was asked for once more
+		case !silent:
 			return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("there is no bucket %s to wait in, does prestage run?", bucket)
+			if missing { // when it was last answered for
+				return nil, fmt.Errorf("there is no bucket %s to wait in, does prestage run?", bucket)
+			}
+			return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 		case <-time.After(time.Second):
 		}
 	}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -351,9 +355,58 @@ func TestWaitNeedsPrestage(t *testing.T) {
 		}
 		oneLine(t, stderr, "does prestage run?")
 	}
-	code, _, stderr := program([]string{"NATS_URL=nats://127.0.0.1:1"}, "wait", "x", "--timeout=5s")
-	if code != exitFailed {
-		t.Errorf("without a server: exit %d", code)
+}
+
+// TestWaitForNATS: who waits may have been started before NATS, or while it is down.
+func TestWaitForNATS(t *testing.T) {
+	t.Parallel()
+	p := &post{srv: natstest.Start(t)}
+	js := p.srv.JetStream(t)
+	var err error
+	if p.receipts, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: app.ReceiptsBucket}); err != nil {
+		t.Fatal(err)
 	}
-	oneLine(t, stderr, "is NATS_URL right?")
+	p.receipt(t, "a", 1, consumer.Receipt{Outcome: consumer.Warm, Verdict: outcome.Accepted}, "")
+	p.srv.Stop()
+	code, stdout, stderr := program([]string{"NATS_URL=" + p.srv.URL()}, "wait", "a", "--timeout=2s")
+	lines := strings.SplitAfter(stderr, "\n")
+	if code != exitTimeout || stdout != "" || len(lines) != 3 {
+		t.Fatalf("exit %d: %q, %q", code, stdout, stderr)
+	}
+	oneLine(t, lines[0], "no connection yet, trying on until --timeout")
+	oneLine(t, lines[1], "nothing is known after 2s: connect to nats: nats: no servers available for connection; is NATS_URL right?")
+
+	said, says := io.Pipe()
+	var out bytes.Buffer
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		code = run([]string{"wait", "a", "--timeout=1m"}, world{environ: []string{"NATS_URL=" + p.srv.URL()}, stdout: &out, stderr: says})
+		_ = says.Close()
+	})
+	if _, err := said.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	p.srv.Restart(t)
+	if _, err := io.Copy(io.Discard, said); err != nil {
+		t.Error(err)
+	}
+	ended.Wait()
+	if code != exitDone || !strings.Contains(out.String(), "a: warm (accepted)") {
+		t.Errorf("exit %d: %q", code, out.String())
+	}
+}
+
+// TestWaitForNoRefusal: a server that refuses us is not waited for.
+func TestWaitForNoRefusal(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(config, []byte("authorization {user: u, password: right}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	srv := natstest.StartWith(t, natstest.Options{Config: config})
+	code, _, stderr := program([]string{"NATS_URL=" + srv.URL(), "NATS_USER=u", "NATS_PASSWORD=wrong"}, "wait", "a", "--timeout=10s")
+	if code != exitFailed {
+		t.Errorf("exit %d", code)
+	}
+	oneLine(t, stderr, "NATS_PASSWORD")
 }

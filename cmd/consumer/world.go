@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -31,10 +32,23 @@ func (w world) config() (app.Config, error) { return app.ParseConfig(w.environ) 
 
 // jetStream connects to the NATS of the configuration. closeIt ends that.
 func (w world) jetStream() (cfg app.Config, js jetstream.JetStream, closeIt func(), err error) {
+	return w.jetStreamBy(func(c app.Config) (*nats.Conn, error) { return app.Dial(c) })
+}
+
+// jetStreamUntil is jetStream, and waits for a server that is down until ctx ends.
+func (w world) jetStreamUntil(ctx context.Context) (cfg app.Config, js jetstream.JetStream, closeIt func(), err error) {
+	return w.jetStreamBy(func(c app.Config) (*nats.Conn, error) {
+		return app.DialUntil(ctx, c, func(why error) {
+			fmt.Fprintf(w.stderr, "prestage: no connection yet, trying on until --timeout: %s\n", visible(why.Error()))
+		})
+	})
+}
+
+func (w world) jetStreamBy(dial func(app.Config) (*nats.Conn, error)) (cfg app.Config, js jetstream.JetStream, closeIt func(), err error) {
 	if cfg, err = w.config(); err != nil {
 		return cfg, nil, nil, err
 	}
-	nc, err := app.Dial(cfg)
+	nc, err := dial(cfg)
 	if err != nil {
 		return cfg, nil, nil, err
 	}

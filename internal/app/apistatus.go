@@ -86,7 +86,7 @@ func (a *App) unreadable(ctx context.Context, err error) error {
 func (a *App) statusSource() (status.Source, error) {
 	var js jetstream.JetStream
 	nc, err := a.state.Load().nc, errUnreachable
-	if nc != nil && nc.IsConnected() {
+	if nc != nil && a.link.IsConnected() {
 		js, err = jetstream.New(nc)
 	}
 	source := a.cfg.StatusSource(js)

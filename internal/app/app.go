@@ -21,6 +21,7 @@ import (
 	"github.com/prestage/prestage/internal/consumer"
 	"github.com/prestage/prestage/internal/dedupe"
 	"github.com/prestage/prestage/internal/object"
+	"github.com/prestage/prestage/internal/persist"
 	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/resolve"
 	"github.com/prestage/prestage/internal/rules"
@@ -46,6 +47,7 @@ type App struct {
 	mlflow   *resolve.MLflow // which resolver asks
 	admin    *listener
 	state    atomic.Pointer[state]
+	link     persist.Link // to NATS
 	lota     *lota
 	desk     consumer.Desk
 }
@@ -106,7 +108,7 @@ func (a *App) Ready() error {
 	switch {
 	case s.draining:
 		return errors.New("draining")
-	case s.nc == nil || !s.nc.IsConnected():
+	case s.nc == nil || !a.link.IsConnected():
 		return errUnreachable
 	case !s.running:
 		return errors.New("streams, buckets and consumers are not ready")
@@ -128,7 +130,7 @@ func (a *App) Run(ctx context.Context) error {
 	group, fetch := errgroup.WithContext(ctx)
 	group.Go(a.admin.serve)
 	closed := make(chan error, 1)
-	nc, err := connectUntil(fetch, a.cfg, instanceName(a.cfg), a.deps.Log, closed)
+	nc, err := connectUntil(fetch, a.cfg, instanceName(a.cfg), a.deps.Log, closed, a.link.Watch)
 	if nc == nil {
 		a.admin.close(ctx)
 		return errors.Join(err, group.Wait())
@@ -178,12 +180,12 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, metrics metrics) err
 		if err != nil || fetch.Err() != nil {
 			return err
 		}
-		var ledger dedupe.Ledger = dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log, GivenUp: metrics.dropped})
+		var ledger dedupe.Ledger = dedupe.NewKV(js, res.objects, cfg.Cluster, dedupe.KVOptions{Logger: log, GivenUp: metrics.dropped, Conn: &a.link})
 		if cfg.DryRun {
 			ledger = dedupe.NewOverlay(ledger)
 			log.LogAttrs(fetch, slog.LevelWarn, "dry run: nothing is filled, receipts say what would be")
 		}
-		stopBudget := lota.keepBudget(context.WithoutCancel(fetch), cfg, budget.NewKV(nc, res.receipts, cfg.Cluster, log), log)
+		stopBudget := lota.keepBudget(context.WithoutCancel(fetch), cfg, budget.NewKV(&a.link, res.receipts, cfg.Cluster, log), log)
 		warmer, err := lota.warmer(cfg, ledger, log, log)
 		if err != nil {
 			stopBudget()
@@ -193,7 +195,7 @@ func (a *App) consume(fetch context.Context, nc *nats.Conn, metrics metrics) err
 		err = a.runLanes(fetch, js, res, consumer.Config{
 			Cluster: cfg.Cluster,
 			Policy:  consumer.Policy{MaxAttempts: cfg.MaxAttempts, GiveUpAfter: cfg.GiveUpAfter}, Supersede: cfg.Supersede, DryRun: cfg.DryRun, Name: cfg.dryName(), Desk: &a.desk, Tracer: a.deps.Tracer,
-			Rules: lota.rules.Set, Conn: nc, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
+			Rules: lota.rules.Set, Conn: nc, Link: &a.link, JS: js, Events: res.events, Receipts: res.receipts, Results: res.results, Letters: res.letters,
 			Resolver: a.resolver, Warmer: warmer, Gate: lota.endpoint, Metrics: metrics.lanes, Log: log,
 		})
 		stopBudget()

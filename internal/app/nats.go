@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -128,22 +127,4 @@ func instanceName(c Config) string {
 		host = "unknown"
 	}
 	return fmt.Sprintf("prestage-%s-%s-%d", c.Cluster, host, os.Getpid())
-}
-
-// Dial connects once, for a command that does not wait for a server.
-func Dial(c Config, more ...nats.Option) (*nats.Conn, error) {
-	more = append([]nats.Option{nats.RetryOnFailedConnect(false)}, more...)
-	nc, err := connect(c, instanceName(c), slog.New(slog.DiscardHandler), nil, more...)
-	if err != nil {
-		return nil, suspect(err)
-	}
-	return nc, nil
-}
-
-// suspect adds to why there is no connection which setting to look at.
-func suspect(err error) error {
-	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) {
-		return fmt.Errorf("%w; are NATS_CREDS, NATS_NKEY, NATS_USER with NATS_PASSWORD, or NATS_TOKEN right?", err)
-	}
-	return fmt.Errorf("%w; is NATS_URL right?", err)
 }

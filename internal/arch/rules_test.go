@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"internal/app": {
 		"internal/gateway", "internal/resolve", "internal/rules",
 		"internal/consumer", "internal/status", "internal/dlq", "internal/events", "internal/prestage", "internal/budget", "internal/confirm", "internal/dedupe",
-		"internal/tracing", "internal/outcome", "internal/object",
+		"internal/persist", "internal/tracing", "internal/outcome", "internal/object",
 	},
 	"internal/doctor": {"internal/app", "internal/replay", "internal/rules", "internal/prestage", "internal/outcome", "internal/object"},
 	"internal/dev": {
@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	},
 
 	// The producers' side: it sends events and reads receipts.
-	"internal/gateway": {"internal/publish", "internal/consumer", "internal/events", "internal/tracing", "internal/outcome", "internal/failpoint"},
+	"internal/gateway": {"internal/publish", "internal/consumer", "internal/events", "internal/persist", "internal/tracing", "internal/outcome", "internal/failpoint"},
 	"internal/publish": {"internal/events"},
 	"internal/reconcile": {
 		"internal/publish", "internal/consumer", "internal/events", "internal/prestage", "internal/dedupe", "internal/outcome", "internal/object",

@@ -68,6 +68,8 @@ type Config struct {
 	Tracer *tracing.Tracer
 
 	Conn *nats.Conn
+	// Link tells whether Conn is one; nil: it does so itself, after a while.
+	Link persist.Conn
 	JS   jetstream.JetStream
 	// Events is the stream of the lanes' consumers.
 	Events jetstream.Stream
@@ -102,7 +104,10 @@ type Lane struct {
 // NewLane makes a lane named name, whose plain JSON events are of kind.
 func NewLane(name string, kind events.Kind, cfg Config) *Lane {
 	log := cfg.Log.With(slog.String("lane", name))
-	retry := persist.New(cfg.Conn, "receipts, letters and results", log)
+	if cfg.Link == nil {
+		cfg.Link = cfg.Conn
+	}
+	retry := persist.New(cfg.Link, "receipts, letters and results", log)
 	return &Lane{
 		name: name, kind: kind, cfg: cfg, log: log, memory: memory{limit: maxRememberedObjects},
 		receipts: &receipts{kv: cfg.Receipts, events: cfg.Events, retry: retry, log: log},

@@ -21,7 +21,8 @@ type Counter interface{ Inc() }
 // KVOptions are what a KV reports to. Both are optional.
 type KVOptions struct {
 	Logger  *slog.Logger
-	GivenUp Counter // of records that the bucket had no room for
+	GivenUp Counter      // of records that the bucket had no room for
+	Conn    persist.Conn // tells whether trying makes sense; else JetStream's connection does, after a while
 }
 
 // KV is the Ledger of one cluster in a JetStream KV bucket. It keeps no
@@ -46,8 +47,11 @@ func NewKV(js jetstream.JetStream, kv jetstream.KeyValue, cluster string, opts K
 	if opts.GivenUp == nil {
 		opts.GivenUp = discard{}
 	}
+	if opts.Conn == nil {
+		opts.Conn = js.Conn()
+	}
 	return &KV{
-		retry:   persist.New(js.Conn(), "ledger", opts.Logger),
+		retry:   persist.New(opts.Conn, "ledger", opts.Logger),
 		kv:      kv,
 		cluster: cluster,
 		opts:    opts,

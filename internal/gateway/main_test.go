@@ -73,7 +73,7 @@ func setup(t *testing.T, change func(*Config)) *bundle {
 		t.Fatal(err)
 	}
 	b.link.Use(b.js)
-	for deadline := time.Now().Add(time.Minute); !b.link.up.Load(); time.Sleep(time.Millisecond) { // which it is told by another goroutine
+	for deadline := time.Now().Add(time.Minute); !b.link.IsConnected(); time.Sleep(time.Millisecond) { // which it is told by another goroutine
 		if time.Now().After(deadline) {
 			t.Fatal("not connected")
 		}

@@ -7,7 +7,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/natstest"
@@ -37,15 +39,20 @@ func TestBodiesAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			nc := natstest.StartWith(t, natstest.Options{MaxPayload: tt.accepts}).Conn(t)
+			link := &Link{}
+			nc, err := nats.Connect(natstest.StartWith(t, natstest.Options{MaxPayload: tt.accepts}).URL(), link.Watch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
 			js, err := jetstream.New(nc)
 			if err != nil {
 				t.Fatal(err)
 			}
-			link := &Link{}
 			link.Use(js)
-			link.up.Store(true)
-			link.most.Store(nc.MaxPayload())
+			for deadline := time.Now().Add(time.Minute); !link.IsConnected() && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond) // which it is told by another goroutine
+			}
 			g := New(Config{Link: link, Stream: "EVENTS", Keys: keys(t), Log: slog.New(slog.DiscardHandler)})
 			ask := func(path string, headers ...string) (status int, read int64) {
 				body := new(endless)

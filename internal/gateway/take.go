@@ -112,7 +112,7 @@ func (g *Gateway) read(w http.ResponseWriter, req *http.Request) ([]byte, *probl
 		return nil, &problem{Status: http.StatusUnsupportedMediaType, Detail: "send the body without Content-Encoding"}
 	}
 	limit := int64(maxBody)
-	if most := g.cfg.Link.most.Load(); most > headerRoom { // 0 before the first connection
+	if most := g.cfg.Link.MaxPayload(); most > headerRoom { // 0 before the first connection
 		limit = min(limit, most-headerRoom)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
@@ -161,7 +161,7 @@ func (g *Gateway) store(ctx context.Context, list []letter) ([]publish.Sent, *pr
 	case err == nil:
 		return sent, nil
 	case errors.Is(err, nats.ErrMaxPayload):
-		return nil, tooLarge(g.cfg.Link.most.Load() - headerRoom)
+		return nil, tooLarge(g.cfg.Link.MaxPayload() - headerRoom)
 	case errors.Is(err, publish.ErrOtherStream):
 		return nil, &problem{Status: http.StatusInternalServerError, Detail: err.Error()}
 	case errors.Is(err, jetstream.ErrNoStreamResponse):

@@ -55,7 +55,7 @@ var gatewayMutants = []mutant{
 	},
 	{
 		"the gateway is ready when NATS is", "it always is",
-		"internal/gateway/link.go", "	if js == nil || !l.up.Load() {", "	if js == nil {",
+		"internal/gateway/link.go", "	if js == nil || !l.IsConnected() {", "	if js == nil {",
 		"internal/gateway", "TestOutage",
 	},
 	{

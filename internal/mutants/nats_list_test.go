@@ -3,6 +3,21 @@ package mutants_test
 // natsMutants break what defends against faults of NATS.
 var natsMutants = []mutant{
 	{
+		"while NATS is down it waits", "whoever probes the program waits as well",
+		"internal/app/app.go", "!a.link.IsConnected()", "!s.nc.IsConnected()",
+		"internal/app", "TestReadyBesideASilentServer",
+	},
+	{
+		"while NATS is down it waits", "wait ends at once",
+		"cmd/consumer/wait.go", "w.jetStreamUntil(ctx)", "w.jetStream()",
+		"cmd/consumer", "TestWaitForNATS",
+	},
+	{
+		"credentials of NATS that end are told", "wait takes a refusal for an outage",
+		"internal/app/dial.go", "		case err != nil && !isDown(err):", "		case false:",
+		"cmd/consumer", "TestWaitForNoRefusal",
+	},
+	{
 		"while NATS is down it waits", "a cluster without a leader ends the program",
 		"internal/app/refusal.go", "	return api.Code == 400 && !slices", "	return !slices",
 		"internal/app", "TestHopeless",
