@@ -53,8 +53,8 @@ func TestFull(t *testing.T) {
 			if err := s.Purge(t.Context(), jetstream.WithPurgeSubject(tt.subject)); err != nil {
 				t.Fatal(err)
 			}
-			// A letter is tried again after a minute.
-			for end := time.Now().Add(2 * patience); w.durable(t, checkpointDurable).NumAckPending > 0 && time.Now().Before(end); {
+			// A letter is tried again after seconds.
+			for end := time.Now().Add(patience); w.durable(t, checkpointDurable).NumAckPending > 0 && time.Now().Before(end); {
 				time.Sleep(100 * time.Millisecond)
 			}
 			w.settled(t)

@@ -284,7 +284,14 @@ func TestDLQOmitted(t *testing.T) {
 	}
 	b.write(t, 1, "malformed", "events.a", "", nats.Header{
 		dlq.HeaderPayload: {dlq.PayloadOmitted}, dlq.HeaderDigest: {dlq.Digest(m.Data)}, dlq.HeaderTime: {m.Time.UTC().Format(time.RFC3339Nano)},
+		dlq.HeaderID: {"run-7"}, dlq.HeaderSource: {"/train"},
 	})
+	if rows := b.rows(t, "ls", "run-7"); len(rows) != 1 {
+		t.Errorf("by its id: %q", rows)
+	}
+	if _, stdout, _ := program(b.environ, "dlq", "show", "1"); !strings.Contains(stdout, `run-7, source "/train", EVENTS/1`) {
+		t.Errorf("shown is %s", stdout)
+	}
 	if _, stdout, _ := program(b.environ, "dlq", "show", "1"); !strings.Contains(stdout, "left out of the letter, read from EVENTS\n  the payload\n") {
 		t.Errorf("shown is %s", stdout)
 	}

@@ -98,6 +98,7 @@ type Lane struct {
 	letters  *dlq.Box
 	memory   memory
 	ackWait  ackWait
+	full     persist.EveryMinute // that the letters are
 	log      *slog.Logger
 }
 

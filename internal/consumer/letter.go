@@ -52,15 +52,23 @@ func letter(d *delivery, r Receipt, subject string, limit int) *nats.Msg {
 	m.Header.Set(dlq.HeaderTime, stamp(d.Time))
 	m.Data = d.Data
 	if headerSize(m.Header)+len(d.Data) > limit {
-		omitPayload(m)
+		omitPayload(m, r, limit)
 	}
 	return m
 }
 
-func omitPayload(m *nats.Msg) {
+// omitPayload leaves out the payload. What it says of the event's id and source is
+// kept where that fits, and is no other afterwards.
+func omitPayload(m *nats.Msg, r Receipt, limit int) {
 	m.Header.Set(dlq.HeaderPayload, dlq.PayloadOmitted)
 	m.Header.Set(dlq.HeaderDigest, dlq.Digest(m.Data))
 	m.Data = nil
+	for _, h := range [...]struct{ name, value string }{{dlq.HeaderID, r.EventID}, {dlq.HeaderSource, r.Source}} {
+		fits := headerSize(m.Header)+len(h.name)+len(h.value)+len(": \r\n") <= limit
+		if h.value != "" && h.value == strings.TrimSpace(printable(h.value, maxErrorHeader)) && fits {
+			m.Header.Set(h.name, h.value)
+		}
+	}
 }
 
 // stamp writes a stream's timestamp so that equal times have equal text.

@@ -83,7 +83,7 @@ func TestLetterFits(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := Receipt{Reason: outcome.FillFailed, Error: strings.Repeat("€", 10_000), Attempts: 8}
+			r := Receipt{EventID: strings.Repeat("i", 1000), Reason: outcome.FillFailed, Error: strings.Repeat("€", 10_000), Attempts: 8}
 			m := letter(testDelivery(tt.header, tt.data), r, "prestage.dlq.c.EVENTS.42", limit)
 			if n := headerSize(m.Header) + len(m.Data); n > limit {
 				t.Errorf("letter of %d bytes, limit %d", n, limit)
@@ -92,6 +92,43 @@ func TestLetterFits(t *testing.T) {
 				t.Errorf("omitted is %v with %d bytes left, want %v", omitted, len(m.Data), tt.omitted)
 			}
 		})
+	}
+}
+
+// TestLetterKeepsTheID: without its payload a letter still says whose it is, unless
+// that could not be told unchanged, or finds no room.
+func TestLetterKeepsTheID(t *testing.T) {
+	t.Parallel()
+	const limit = 8 << 10
+	long := strings.Repeat("i", maxErrorHeader)
+	for name, tt := range map[string]struct {
+		id, source string
+		omitted    bool
+		want       [2]string
+	}{
+		"omitted":            {"run-7", "/train", true, [2]string{"run-7", "/train"}},
+		"no source":          {"EVENTS/42", "", true, [2]string{"EVENTS/42", ""}},
+		"it has its payload": {"run-7", "/train", false, [2]string{}},
+		"as long as can be":  {long, long, true, [2]string{long, long}},
+		"too long":           {long + "i", "/train", true, [2]string{"", "/train"}},
+		"not to be written":  {"a\nb", " /train", true, [2]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := []byte("x")
+			if tt.omitted {
+				data = bytes.Repeat(data, limit)
+			}
+			m := letter(testDelivery(nil, data), Receipt{Reason: outcome.Malformed, EventID: tt.id, Source: tt.source}, "prestage.dlq.c.EVENTS.42", limit)
+			if got := [2]string{m.Header.Get(dlq.HeaderID), m.Header.Get(dlq.HeaderSource)}; got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+	// There is no room for both.
+	m := letter(testDelivery(nil, bytes.Repeat([]byte("x"), limit)), Receipt{Reason: outcome.Malformed, EventID: long, Source: long}, "prestage.dlq.c.EVENTS.42", 2200)
+	if n := headerSize(m.Header); n > 2200 || m.Header.Get(dlq.HeaderID) == "" || m.Header.Get(dlq.HeaderSource) != "" {
+		t.Errorf("%d bytes of headers: %v", n, m.Header)
 	}
 }
 

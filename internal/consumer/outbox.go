@@ -34,10 +34,11 @@ var errFull = errors.New("stream is full")
 // sendLetter stores the dead letter. errFull: the event must be held up.
 func (o *outbox) sendLetter(ctx context.Context, d *delivery, r Receipt) error {
 	subject := named(dlq.Subject(r.Cluster, d.Stream, d.Seq), o.name)
-	m := letter(d, r, subject, o.limit(o.letters))
+	limit := o.limit(o.letters)
+	m := letter(d, r, subject, limit)
 	err := o.once(ctx, o.letters, m)
 	if persist.TooLarge(err) && m.Data != nil {
-		omitPayload(m)
+		omitPayload(m, r, limit)
 		err = o.once(ctx, o.letters, m)
 	}
 	return err

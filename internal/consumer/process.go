@@ -21,8 +21,9 @@ import (
 // goneAfter is the age from which a missing object is taken for deleted.
 const goneAfter = time.Hour
 
-// fullPause is how long an event waits whose dead letter found no room.
-const fullPause = time.Minute
+// fullPause is how long an event waits whose dead letter found no room: whoever
+// makes some expects to see it go on.
+const fullPause = 5 * time.Second
 
 // protocol carries the delivery of ev, as far as that could be decoded, through the
 // outcome protocol (see the package comment) and says how to settle it.
@@ -205,8 +206,10 @@ func (l *Lane) complete(ctx, start context.Context, d *delivery, r Receipt) Sett
 		if err := l.outbox.sendLetter(ctx, d, r); err != nil {
 			if ctx.Err() == nil && errors.Is(err, errFull) {
 				tracing.Note(ctx, slog.LevelError, slog.Any("error", err))
-				l.log.LogAttrs(ctx, slog.LevelError, "dead letter not stored, the event waits: purge or enlarge the stream",
-					slog.String("stream", dlq.Stream), slog.String("event", r.EventID), slog.Any("error", err))
+				if l.full.Now() {
+					l.log.LogAttrs(ctx, slog.LevelError, "dead letter not stored, such events wait: purge or enlarge the stream",
+						slog.String("stream", dlq.Stream), slog.String("event", r.EventID), slog.Any("error", err))
+				}
 				return Settlement{Action: Retry, Delay: fullPause}
 			}
 			return l.cutShort(ctx, start, d, err)

@@ -261,7 +261,10 @@ func (b *logbook) Write(p []byte) (int, error) {
 }
 
 // has says that some line holds all of the parts.
-func (b *logbook) has(parts ...string) bool {
+func (b *logbook) has(parts ...string) bool { return b.count(parts...) > 0 }
+
+// count is how many lines hold all of the parts.
+func (b *logbook) count(parts ...string) (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for line := range strings.Lines(b.buf.String()) {
@@ -270,10 +273,10 @@ func (b *logbook) has(parts ...string) bool {
 			all = all && strings.Contains(line, p)
 		}
 		if all {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 func (b *logbook) String() string {

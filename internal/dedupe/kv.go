@@ -18,7 +18,7 @@ import (
 // Counter counts, as a Prometheus counter does.
 type Counter interface{ Inc() }
 
-// KVOptions are what a KV reports to. Both are optional.
+// KVOptions are what a KV reports to and asks; all are optional.
 type KVOptions struct {
 	Logger  *slog.Logger
 	GivenUp Counter      // of records that the bucket had no room for
@@ -35,7 +35,7 @@ type KV struct {
 
 	retry      *persist.Retrier
 	unreadable onceEach
-	full       everyMinute
+	full       persist.EveryMinute
 }
 
 // NewKV returns the ledger of cluster, which is one token of a NATS subject, in
@@ -203,7 +203,7 @@ func (k *KV) write(ctx context.Context, ref object.Ref, data []byte, prev uint64
 
 func (k *KV) giveUp(ctx context.Context, ref object.Ref, err error) {
 	k.opts.GivenUp.Inc()
-	if k.full.now() {
+	if k.full.Now() {
 		k.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "ledger has no room for a record, going on without it",
 			slog.String("uri", ref.String()), slog.Any("error", err))
 	}

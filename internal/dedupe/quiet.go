@@ -1,9 +1,6 @@
 package dedupe
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
 // maxWarned bounds how many keys onceEach remembers. When a thousand records
 // cannot be read, the next one is no news.
@@ -25,22 +22,5 @@ func (o *onceEach) first(key string) bool {
 		o.seen = make(map[string]struct{})
 	}
 	o.seen[key] = struct{}{}
-	return true
-}
-
-// everyMinute tells at most once a minute.
-type everyMinute struct {
-	mu   sync.Mutex
-	last time.Time
-}
-
-func (e *everyMinute) now() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := time.Now()
-	if !e.last.IsZero() && now.Sub(e.last) < time.Minute {
-		return false
-	}
-	e.last = now
 	return true
 }

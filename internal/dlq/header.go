@@ -21,6 +21,8 @@ const (
 	HeaderTime     = "Prestage-Time" // the event's timestamp in its stream, RFC 3339 with nanoseconds
 	HeaderPayload  = "Prestage-Payload"
 	HeaderDigest   = "Prestage-Payload-Digest" // of an omitted payload: sha256:<hex>
+	HeaderID       = "Prestage-Event-Id"       // beside it, what the event's id was,
+	HeaderSource   = "Prestage-Event-Source"   // and its source
 
 	PayloadOmitted = "omitted"
 

@@ -99,7 +99,7 @@ func (l Letter) same(m Letter) bool { return l.Subject == m.Subject && l.EventTi
 
 // Content is what a letter's event says.
 type Content struct {
-	ID, Source string   // an omitted payload may have taken them along: ID is then ""
+	ID, Source string   // an omitted payload may have taken them along: ID is then "" unless a header has it
 	Buckets    []string // that the event names, each once, sorted
 }
 
@@ -114,7 +114,7 @@ func (l Letter) Content() Content {
 	if ev.Source == "" && ev.ID == fmt.Sprintf("%s/%d", l.Stream, l.EventSeq) {
 		ev.ID = l.root()
 		if l.Omitted {
-			ev.ID = ""
+			ev.ID, ev.Source = l.raw.Get(HeaderID), l.raw.Get(HeaderSource)
 		}
 	}
 	names := map[string]bool{}

@@ -83,6 +83,11 @@ var eventMutants = []mutant{
 		"internal/consumer", "TestOutboxLimitChangedMeanwhile",
 	},
 	{
+		"a full DLQ holds its events up", "for a long time after there is room again",
+		"internal/consumer/process.go", "const fullPause = 5 * time.Second", "const fullPause = time.Minute",
+		"internal/consumer", "TestOutboxFullLetters",
+	},
+	{
 		"a full DLQ holds its events up", "a letter that finds no room is forgotten",
 		"internal/consumer/outbox.go", "			return persist.Final(fmt.Errorf(\"%w: %w\", errFull, err))", "			return nil",
 		"internal/consumer", "TestOutboxFullLetters",
