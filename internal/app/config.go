@@ -34,7 +34,7 @@ type Config struct {
 	Budget             Bytes         `env:"PRESTAGE_BUDGET" doc:"bytes that the cluster may fill in an hour, all instances and replays together, such as 20TiB; above it checkpoints and replays wait, models do not but count"`
 	CacheBytes         Bytes         `env:"PRESTAGE_CACHE_BYTES" doc:"what the cache holds: nodes × 1TiB; a plan that is larger is refused (unsupported) rather than thrashed"`
 	Confirm            string        `env:"PRESTAGE_CONFIRM" envDefault:"auto" doc:"what counts as filled; response: the ranged HEAD answered 2xx; probe: reads through LOTA come at cache speed, else it is no success; auto: the most that this endpoint lets us know, learnt while running"`
-	FillTimeout        time.Duration `env:"PRESTAGE_FILL_TIMEOUT" envDefault:"15m" doc:"the longest that one fill may take, confirmation included, heartbeats going on"`
+	FillTimeout        time.Duration `env:"PRESTAGE_FILL_TIMEOUT" envDefault:"15m" doc:"the longest that one fill may take, its tries and confirmation included, heartbeats going on"`
 	AckWait            time.Duration `env:"PRESTAGE_ACK_WAIT" envDefault:"30s" doc:"JetStream AckWait, at least 5s; heartbeats come at a third of what the consumer really has"`
 	DrainTimeout       time.Duration `env:"PRESTAGE_DRAIN_TIMEOUT" envDefault:"30s" doc:"after SIGTERM, how long running fills may still take before their events are given back"`
 	MaxAttempts        int           `env:"PRESTAGE_MAX_ATTEMPTS" envDefault:"8" doc:"attempts of an event whose own objects keep failing, before the DLQ; spaced 1 s, 5 s, 25 s, 2 min, then 10 min"`

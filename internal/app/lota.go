@@ -52,7 +52,7 @@ func newLOTA(cfg Config, d Deps, live *rules.Live, limiter *prestage.Limiter) (*
 	}
 	addr := cfg.LOTAAddr(endpoint)
 	l := &lota{
-		transport: prestage.NewTransport(cfg.Concurrency, cfg.FillTimeout, cfg.LOTADial),
+		transport: prestage.NewTransport(cfg.Concurrency, max(cfg.FillTimeout, prestage.ReadTimeout), cfg.LOTADial),
 		buckets:   buckets, rules: live,
 		metrics: prestage.NewMetrics(d.Registry),
 		addr:    addr, spending: budget.NewMetrics(d.Registry),

@@ -40,22 +40,22 @@ var storeMutants = []mutant{
 	},
 	{
 		"a store that stalls holds nothing for ever", "an answer's header is waited for",
-		"internal/prestage/transport.go", "ResponseHeaderTimeout:  fillTimeout,", "ResponseHeaderTimeout:  0,",
+		"internal/prestage/transport.go", "ResponseHeaderTimeout:  longest,", "ResponseHeaderTimeout:  0,",
 		"internal/prestage", "TestBrokenAnswers",
 	},
 	{
 		"a store that stalls holds nothing for ever", "a fill may take any time",
-		"internal/prestage/fill.go", "		ctx, cancel := withTimeout(ctx, e.fillTimeout)\n", "		ctx, cancel := context.WithCancel(ctx)\n",
+		"internal/prestage/ask.go", "		ctx, cancel := withTimeout(ctx, left.left)\n", "		ctx, cancel := context.WithCancel(ctx)\n",
 		"internal/prestage", "TestOneObject",
 	},
 	{
 		"a store that stalls holds nothing for ever", "a listing may take any time",
-		"internal/prestage/planner.go", "			ctx, cancel := withTimeout(ctx, readTimeout)\n", "			ctx, cancel := context.WithCancel(ctx)\n",
+		"internal/prestage/planner.go", "			ctx, cancel := withTimeout(ctx, ReadTimeout)\n", "			ctx, cancel := context.WithCancel(ctx)\n",
 		"internal/prestage", "TestSilentStore",
 	},
 	{
 		"a store that stalls holds nothing for ever", "a plain HEAD may take any time",
-		"internal/prestage/guard.go", "		ctx, cancel := withTimeout(ctx, readTimeout)\n", "		ctx, cancel := context.WithCancel(ctx)\n",
+		"internal/prestage/guard.go", "		ctx, cancel := withTimeout(ctx, ReadTimeout)\n", "		ctx, cancel := context.WithCancel(ctx)\n",
 		"internal/prestage", "TestSilentStore",
 	},
 	{

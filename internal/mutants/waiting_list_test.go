@@ -14,8 +14,38 @@ var waitingMutants = []mutant{
 	},
 	{
 		"only an event's own failures are attempts", "a failure of the store is the object's",
-		"internal/prestage/fill.go", "	_, headErr := e.plain(ctx, begin, run, ref)\n", "	var headErr error\n",
+		"internal/prestage/ask.go", "	_, headErr := e.plain(ctx, begin, run, ref)\n", "	var headErr error\n",
 		"internal/prestage", "TestOneObject",
+	},
+	{
+		"only an event's own failures are attempts", "an outage that plain HEADs see is the object's",
+		"internal/prestage/ask.go", "otherErr != nil && !errors.Is(otherErr, outcome.Failed) {", "otherErr != nil && false {",
+		"internal/prestage", "TestFailsAlone",
+	},
+	{
+		"only an event's own failures are attempts", "many that fail at once are each at fault",
+		"internal/prestage/witness.go", `	return other, other.Key != "" && len(a.failing) < ownKeys`, `	return other, other.Key != ""`,
+		"internal/prestage", "TestFailsAlone",
+	},
+	{
+		"only an event's own failures are attempts", "a try that had little time says most",
+		"internal/prestage/ask.go", "		if short && errors.As", "		if short = false; short && errors.As",
+		"internal/prestage", "TestFillTimeout",
+	},
+	{
+		"attempts end at PRESTAGE_MAX_ATTEMPTS", "an object that fails beside others is waited for",
+		"internal/prestage/ask.go", "	other, ok := e.guard.buckets.witness(ref)\n	if !ok {", "	other, _ := e.guard.buckets.witness(ref)\n	if true {",
+		"internal/prestage", "TestFailsAlone",
+	},
+	{
+		"a fill takes no longer than PRESTAGE_FILL_TIMEOUT", "each of its tries may",
+		"internal/prestage/ask.go", "withTimeout(ctx, left.left)", "withTimeout(ctx, left.whole)",
+		"internal/prestage", "TestFillTimeout",
+	},
+	{
+		"a fill takes no longer than PRESTAGE_FILL_TIMEOUT", "an outage meanwhile is part of it",
+		"internal/prestage/ask.go", "		short := left.isShort()\n", "		short, began := left.isShort(), time.Now()\n		defer func() { left.burn(time.Since(began)) }()\n",
+		"internal/prestage", "TestWaitingIsNoFill",
 	},
 	{
 		"only an event's own failures are attempts", "429 is taken for a refusal",
@@ -59,7 +89,7 @@ var waitingMutants = []mutant{
 	},
 	{
 		"Retry-After is obeyed", "it is ignored",
-		"internal/prestage/retry.go", "	return max(d, s.asked)\n", "	return d\n",
+		"internal/prestage/retry.go", "	if d = max(d, s.asked); ", "	if ",
 		"internal/prestage", "TestRetry",
 	},
 	{

@@ -58,6 +58,7 @@ type bucketState struct {
 	stopAsk  context.CancelFunc
 	short    shortage
 
+	answers answers
 	refused map[string]struct{} // keys, since one was last served
 	refusal *outcome.Error      // why the breaker is open, else nil
 	since   time.Time           // when it opened
@@ -276,6 +277,7 @@ func (b *bucketState) learn(v *visit, err error) {
 	case v.ref.IsPrefix():
 	case failure == nil, v.trial && failure.Reason == outcome.NotFound: // who may not read is not told so
 		b.served = b.served || failure == nil
+		b.answers.note(v.ref.Key)
 		b.refusal, b.refused = nil, nil
 	case failure.Class == outcome.Refused:
 		if b.refused == nil {

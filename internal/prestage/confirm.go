@@ -40,7 +40,7 @@ func (p prober) Probe(ctx context.Context, t confirm.Target, offset int64) (took
 		if p.confirmer.Quiet() { // since it began to wait for its permit
 			return 0, &outcome.Error{Op: "probe", Ref: t.Ref, Class: outcome.Interrupted, Err: errThrottled}
 		}
-		ctx, cancel := withTimeout(ctx, readTimeout)
+		ctx, cancel := withTimeout(ctx, ReadTimeout)
 		defer cancel()
 		return p.reader.Probe(ctx, t.Ref, t.ETag, offset, confirm.ReadBytes)
 	})
@@ -61,7 +61,7 @@ func (p prober) Head(ctx context.Context, t confirm.Target) (took time.Duration,
 // Ask sends the ranged HEAD of t once more.
 func (p prober) Ask(ctx context.Context, t confirm.Target) (err error) {
 	defer catch(p.log, t.Ref, func(e error) { err = e })
-	a, err := p.rangedHead(ctx, ctx, nil, t.Ref)
+	a, err := p.rangedHead(ctx, ctx, nil, t.Ref, newFuse(p.fillTimeout))
 	if err == nil && a.ETag != t.ETag {
 		changed := unconfirmed(t.Ref, "another version is there")
 		changed.Status = http.StatusPreconditionFailed
@@ -137,12 +137,11 @@ func (e *event) offer(i turn, f fill, fate fate) fate {
 	case e.tooSmall(f.Size):
 		return fate
 	}
-	begun := f.at
 	if fate.warm {
-		begun = time.Now()
+		f.until = time.Now().Add(e.fillTimeout)
 	}
 	t := confirm.Target{
-		Ref: i.Ref, ETag: f.ETag, Size: f.Size, Asked: f.at.Add(f.Latency), Until: begun.Add(e.fillTimeout),
+		Ref: i.Ref, ETag: f.ETag, Size: f.Size, Asked: f.at.Add(f.Latency), Until: f.until,
 		Read: f.read, Doubt: e.done.unconfirmed(i.hash),
 		Owner: &offered{turn: i, fill: f, warm: fate.warm},
 	}
@@ -208,7 +207,7 @@ func (e *event) conclude(ctx, start context.Context, r confirm.Result) {
 		e.done.doubt()
 		return
 	case r.Standing != confirm.Changed && r.Err != nil && !errors.Is(r.Err, outcome.Failed): // the store's, or the bucket's
-		err = outcome.As(r.Err)
+		err = outcome.As(e.whether(ctx, start, r))
 	case r.Standing == confirm.Changed:
 		err.Err = errors.New("it was overwritten or deleted before it was confirmed")
 	case !e.confirmer.ReadsTell():
@@ -216,6 +215,20 @@ func (e *event) conclude(ctx, start context.Context, r confirm.Result) {
 	}
 	e.done.unconfirm(o.turn, o.fill, o.warm)
 	e.tally.unconfirm(r.Ref, o.Size(), o.warm, err)
+}
+
+// whether is what became of a confirmation whose requests failed. That the store
+// fails for no other object makes it this one's.
+func (e *event) whether(ctx, start context.Context, r confirm.Result) error {
+	if !errors.Is(r.Err, outcome.Transient) {
+		return r.Err
+	}
+	begin, stop := joined(ctx, start)
+	defer stop()
+	if _, err := e.plain(ctx, begin, nil, r.Ref); !errors.Is(err, outcome.Transient) {
+		return r.Err // reads are another matter
+	}
+	return e.besides(ctx, begin, nil, r.Ref, outcome.As(r.Err))
 }
 
 // Size is that of the fill.

@@ -308,7 +308,7 @@ func TestSilentStore(t *testing.T) {
 				if len(got.Problems) != 1 || got.Problems[0].Class != outcome.Transient {
 					t.Errorf("%+v", got.Problems)
 				}
-				if took := time.Since(began); took < readTimeout || took > 3*readTimeout {
+				if took := time.Since(began); took < ReadTimeout || took > 3*ReadTimeout {
 					t.Errorf("took %s", took)
 				}
 			})

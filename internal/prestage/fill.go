@@ -3,7 +3,6 @@ package prestage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 type fill struct {
 	Answer
 	at      time.Time // when it was asked for
+	until   time.Time // when it has to be confirmed by
 	tries   int
 	read    bool // some of it was read before
 	verdict outcome.Verdict
@@ -232,88 +232,6 @@ func (e *event) current(ctx, begin context.Context, i turn) (object.Version, err
 	}
 	a, err := e.head(ctx, begin, nil, i.Ref)
 	return a.Version, err
-}
-
-// ask sends the ranged HEAD until it succeeds or there is no point. It may
-// outlive the event, when others wait for the same object.
-func (e *event) ask(ctx, start context.Context, run *dedupe.Run, ref object.Ref) (fill, error) {
-	begin, stop := joined(ctx, start)
-	defer stop()
-	tries := 0
-	f, err := retry(begin, ref, func() (fill, error) {
-		tries++
-		return e.rangedHead(ctx, begin, run, ref)
-	})
-	f.tries = tries
-	switch {
-	case errors.Is(err, outcome.Transient):
-		return f, e.whose(ctx, begin, run, ref, outcome.As(err))
-	case err != nil:
-		return f, err
-	case f.Status == http.StatusRequestedRangeNotSatisfiable && f.Size > 0:
-		return f, &outcome.Error{
-			Op: "fill", Ref: ref, Status: f.Status, Class: outcome.Failed, Reason: outcome.FillFailed,
-			Err: fmt.Errorf("the first byte of %d is refused", f.Size),
-		}
-	case f.empty():
-		return f, nil
-	}
-	e.guard.endpoint.noteServed(ref.Bucket)
-	if e.dryRun {
-		return f, nil
-	}
-	e.metrics.fillSeconds.Observe(f.Latency.Seconds())
-	e.metrics.filledBytes.Add(float64(max(f.Size, 0)))
-	return f, nil
-}
-
-// rangedHead sends one ranged HEAD.
-func (e *event) rangedHead(ctx, begin context.Context, run *dedupe.Run, ref object.Ref) (fill, error) {
-	return send(ctx, begin, e.guard, e.claim(run), ref, func(ctx context.Context) (fill, error) {
-		ctx, cancel := withTimeout(ctx, e.fillTimeout)
-		defer cancel()
-		e.metrics.inFlight.Inc()
-		defer e.metrics.inFlight.Dec()
-		at := time.Now()
-		run.Asked()
-		a, err := e.store.Fill(ctx, ref)
-		e.noteRequest(err)
-		if err == nil {
-			e.guard.limiter.filled(time.Since(at))
-		}
-		return fill{Answer: a, at: at, verdict: outcome.Accepted}, err
-	})
-}
-
-// whose finds out whether a failure is the object's own: it is when a plain HEAD
-// of the same object succeeds.
-func (e *event) whose(ctx, begin context.Context, run *dedupe.Run, ref object.Ref, err *outcome.Error) error {
-	_, headErr := e.plain(ctx, begin, run, ref)
-	switch {
-	case headErr == nil:
-		own := *err
-		own.Class = outcome.Failed
-		return &own
-	case errors.Is(headErr, outcome.Failed): // not found
-		return headErr
-	}
-	return err
-}
-
-// head sends a plain HEAD, with retries.
-func (e *event) head(ctx, begin context.Context, run *dedupe.Run, ref object.Ref) (Answer, error) {
-	return retry(begin, ref, func() (Answer, error) { return e.plain(ctx, begin, run, ref) })
-}
-
-func (e *event) plain(ctx, begin context.Context, run *dedupe.Run, ref object.Ref) (Answer, error) {
-	return e.guard.plainHead(ctx, begin, e.claim(run), ref, func(ctx context.Context, ref object.Ref) (Answer, error) {
-		a, err := e.store.Head(ctx, ref)
-		e.noteRequest(err)
-		if err == nil && e.confirmer != nil {
-			e.confirmer.Plain(a.Size, a.Latency)
-		}
-		return a, err
-	})
 }
 
 // failure is the fate of an item whose request failed.

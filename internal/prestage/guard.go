@@ -59,7 +59,7 @@ func (g *Guard) plainHead(ctx, start context.Context, c Claim, ref object.Ref,
 	head func(context.Context, object.Ref) (Answer, error),
 ) (Answer, error) {
 	return send(ctx, start, g, c, ref, func(ctx context.Context) (Answer, error) {
-		ctx, cancel := withTimeout(ctx, readTimeout)
+		ctx, cancel := withTimeout(ctx, ReadTimeout)
 		defer cancel()
 		a, err := head(ctx, ref)
 		if err == nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/prestage/prestage/internal/tracing"
 )
 
-// readTimeout bounds one page of a listing, or one small GET.
-const readTimeout = time.Minute
+// ReadTimeout bounds one page of a listing, one small GET, or one plain HEAD.
+const ReadTimeout = time.Minute
 
 // Planner expands Requests. It is safe for concurrent use.
 type Planner struct {
@@ -237,7 +237,7 @@ func read[T any](ctx context.Context, g *Guard, what string, ref object.Ref, op 
 	began := time.Now()
 	v, err := retry(ctx, ref, func() (T, error) {
 		return send(ctx, ctx, g, Claim{}, ref, func(ctx context.Context) (T, error) {
-			ctx, cancel := withTimeout(ctx, readTimeout)
+			ctx, cancel := withTimeout(ctx, ReadTimeout)
 			defer cancel()
 			return op(ctx)
 		})

@@ -18,16 +18,41 @@ const (
 	maxElapsed = 10 * time.Second // then the caller knows better what to do
 )
 
+// fuse is how long something may still take, all its tries included: it burns
+// while a request is under way and between tries, and not while one waits for its
+// turn, or for an endpoint that is down. A nil one never ends.
+type fuse struct{ whole, left time.Duration }
+
+func newFuse(d time.Duration) *fuse { return &fuse{d, d} }
+
+// isShort says that less is left than most of it.
+func (f *fuse) isShort() bool { return f.left < f.whole/2 }
+
+func (f *fuse) burn(d time.Duration) {
+	if f != nil {
+		f.left -= d
+	}
+}
+
+func (f *fuse) outlasts(d time.Duration) bool { return f == nil || f.left > d }
+
+func (f *fuse) reset() {
+	if f != nil {
+		f.left = f.whole
+	}
+}
+
 // schedule is an exponential back-off that also obeys Retry-After, which
-// backoff/v4 knows nothing of.
+// backoff/v4 knows nothing of, and the end of a fuse.
 type schedule struct {
 	*backoff.ExponentialBackOff
+	fuse  *fuse
 	tries int
 	asked time.Duration // what the server asked for last
 }
 
-func newSchedule() *schedule {
-	return &schedule{ExponentialBackOff: backoff.NewExponentialBackOff(
+func newSchedule(f *fuse) *schedule {
+	return &schedule{fuse: f, ExponentialBackOff: backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(firstDelay),
 		backoff.WithMaxElapsedTime(maxElapsed),
 	)}
@@ -40,12 +65,17 @@ func (s *schedule) NextBackOff() time.Duration {
 	if d == backoff.Stop || s.tries >= maxTries || s.GetElapsedTime()+s.asked > maxElapsed {
 		return backoff.Stop
 	}
-	return max(d, s.asked)
+	if d = max(d, s.asked); !s.fuse.outlasts(d) {
+		return backoff.Stop
+	}
+	s.fuse.burn(d)
+	return d
 }
 
 // Reset starts anew.
 func (s *schedule) Reset() {
 	s.tries, s.asked = 0, 0
+	s.fuse.reset()
 	s.ExponentialBackOff.Reset()
 }
 
@@ -53,7 +83,12 @@ func (s *schedule) Reset() {
 // Transient and Throttled failures use up tries; an Unreachable endpoint does
 // not, since op waits for it. Between tries it waits no longer than start lasts.
 func retry[T any](start context.Context, ref object.Ref, op func() (T, error)) (T, error) {
-	s := newSchedule()
+	return retryWithin(start, ref, nil, op)
+}
+
+// retryWithin is retry for as long as f lasts, which op burns.
+func retryWithin[T any](start context.Context, ref object.Ref, f *fuse, op func() (T, error)) (T, error) {
+	s := newSchedule(f)
 	v, err := backoff.RetryWithData(func() (T, error) {
 		for {
 			v, err := op()

@@ -28,10 +28,11 @@ const (
 // NewTransport is the one transport for requests to LOTA. It keeps as many
 // connections as there are fills at once (with the SDK's own transport 3,000
 // HEADs, 300 at once, were seen to open 2,000 connections), uses no proxy,
-// speaks HTTP/1.1, and waits for an answer no longer than a fill may take.
+// speaks HTTP/1.1, and waits for an answer no longer than the longest request may
+// take.
 // A dial that is not empty ("host:port") is dialled for every address instead
 // of what its name resolves to.
-func NewTransport(concurrency int, fillTimeout time.Duration, dial string) *http.Transport {
+func NewTransport(concurrency int, longest time.Duration, dial string) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -49,7 +50,7 @@ func NewTransport(concurrency int, fillTimeout time.Duration, dial string) *http
 		MaxIdleConnsPerHost:    idle,
 		IdleConnTimeout:        idleTimeout,
 		TLSHandshakeTimeout:    dialTimeout,
-		ResponseHeaderTimeout:  fillTimeout,
+		ResponseHeaderTimeout:  longest,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 }
