@@ -88,7 +88,7 @@ type (
 // is not told. Sizes that nobody told are asked for.
 func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Request, cache int64, asJSON bool, explain *explainer) error {
 	enc := json.NewEncoder(w.stdout)
-	r.AskSizes = true
+	r.AskSizes, r.Last = true, true
 	sum, err := p.Walk(ctx, r, func(i prestage.Item) error {
 		if !asJSON {
 			_, err := fmt.Fprintf(w.stdout, "%s%s\n", i, explain.itemText(r.Subject, i))

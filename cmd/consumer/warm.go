@@ -114,7 +114,7 @@ func (c warmCmd) warm(work, start context.Context, w world, cfg app.Config, engi
 		w.teller(c.Output)(fmt.Sprintf("%s: a checkpoint of format %s, %s", title(r), sum.Layout, sum.Doubt))
 	}
 	bar := newProgress(w, title(r), sum, engine.Up)
-	r.Observe = bar.tell
+	r.Observe, r.Last = bar.tell, true
 	report := engine.Warmer.Warm(work, start, r, prestage.NewProgress())
 	bar.stop()
 

@@ -247,3 +247,17 @@ func TestTierCost(t *testing.T) {
 		t.Errorf("1 TiB costs $%s", got)
 	}
 }
+
+// TestForgottenSlash: who names a directory like an object is told, and nothing of
+// it is filled.
+func TestForgottenSlash(t *testing.T) {
+	s := newShell(t)
+	for _, args := range [][]string{{"plan", "s3://ckpt/run"}, {"warm", "s3://ckpt/run"}, {"warm", "--dry-run", "s3://ckpt/run", "s3://ckpt/none"}} {
+		if code, stdout, stderr := s.run("", nil, args...); code != exitFailed || !strings.Contains(stdout+stderr, "did you mean s3://ckpt/run/?") {
+			t.Errorf("%q: exit %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+	if n := s.ranged(); n != 1 {
+		t.Errorf("%d ranged HEADs, want the one of the key that was named", n)
+	}
+}

@@ -66,7 +66,7 @@ func (l *Lane) protocol(ctx, start context.Context, d *delivery, ev events.Event
 		if resolveErr == nil || len(ev.Objects) > 0 {
 			report = l.noteWaiting(ctx, key, blank, held, func(waiting func()) prestage.Report {
 				req := l.request(ev, d)
-				req.Waiting = waiting
+				req.Waiting, req.Last = waiting, held.Attempts+1 >= l.cfg.Policy.MaxAttempts
 				return l.warm(ctx, start, req, ev, d, progress)
 			})
 		}

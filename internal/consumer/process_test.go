@@ -168,8 +168,10 @@ func TestProcessRequest(t *testing.T) {
 func TestProcessAttempts(t *testing.T) {
 	t.Parallel()
 	var progress []*prestage.Progress
-	rig := newRig(t, setup{warm: func(_, _ context.Context, _ prestage.Request, p *prestage.Progress) prestage.Report {
-		progress = append(progress, p)
+	rig := newRig(t, setup{warm: func(_, _ context.Context, req prestage.Request, p *prestage.Progress) prestage.Report {
+		if progress = append(progress, p); req.Last != (len(progress) == 3) {
+			t.Errorf("attempt %d is said to be the last: %t", len(progress), req.Last)
+		}
 		return failing(outcome.Failed, outcome.NotFound)
 	}})
 	rig.lane.cfg.Policy.MaxAttempts = 3

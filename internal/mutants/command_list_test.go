@@ -3,6 +3,16 @@ package mutants_test
 // commandMutants break the set-up, the commands and the gateway.
 var commandMutants = []mutant{
 	{
+		"letters can be worked with", "one without its payload does not say whose it is",
+		"internal/dlq/letter.go", "ev.ID, ev.Source = l.raw.Get(HeaderID), l.raw.Get(HeaderSource)", `ev.ID = ""`,
+		"cmd/consumer", "TestDLQOmitted",
+	},
+	{
+		"a missing object ends as not_found", "whether a slash is missing is asked at each attempt",
+		"internal/consumer/process.go", "held.Attempts+1 >= l.cfg.Policy.MaxAttempts", "true",
+		"internal/consumer", "TestProcessAttempts",
+	},
+	{
 		"no secret is told", "a secret prints itself",
 		"internal/app/config.go", `func (Secret) String() string { return "(hidden)" }`, `func (s Secret) String() string { return string(s) }`,
 		"internal/app", "TestSecretStaysSecret",

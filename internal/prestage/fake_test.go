@@ -23,6 +23,7 @@ var quiet = slog.New(slog.DiscardHandler)
 type fakeStore struct {
 	fill, head func(ctx context.Context, ref object.Ref) (Answer, error)
 	list       func(prefix, token string) (Page, error)
+	below      func(prefix object.Ref) (bool, error)
 	get        func(ref object.Ref) ([]byte, error)
 	headBucket func(ctx context.Context, bucket string) error
 	probe      func(ref object.Ref, offset int64) (time.Duration, error)
@@ -50,6 +51,11 @@ func (s *fakeStore) Head(ctx context.Context, ref object.Ref) (Answer, error) {
 func (s *fakeStore) List(_ context.Context, bucket, prefix, token string) (Page, error) {
 	s.note("list", object.Ref{Bucket: bucket, Key: prefix + token})
 	return s.list(prefix, token)
+}
+
+func (s *fakeStore) Any(_ context.Context, prefix object.Ref) (bool, error) {
+	s.note("any", prefix)
+	return s.below(prefix)
 }
 
 func (s *fakeStore) Get(_ context.Context, ref object.Ref, _ int64) ([]byte, error) {

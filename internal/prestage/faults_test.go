@@ -54,6 +54,7 @@ func (s *S3) asks(t *testing.T) map[string]func() error {
 		"head":        bounded(func(ctx context.Context) error { _, err := s.Head(ctx, ref); return err }),
 		"get":         bounded(func(ctx context.Context) error { _, err := s.Get(ctx, ref, 10); return err }),
 		"list":        bounded(func(ctx context.Context) error { _, err := s.List(ctx, "ckpt", "p/", ""); return err }),
+		"list one":    bounded(func(ctx context.Context) error { _, err := s.Any(ctx, ckpt("p/")); return err }),
 		"head bucket": bounded(func(ctx context.Context) error { return s.HeadBucket(ctx, "ckpt") }),
 	}
 }
@@ -276,6 +277,11 @@ type silent struct{}
 func (silent) List(ctx context.Context, bucket, prefix, _ string) (Page, error) {
 	<-ctx.Done()
 	return Page{}, classify(ctx, "list", object.Ref{Bucket: bucket, Key: prefix}, ctx.Err())
+}
+
+func (silent) Any(ctx context.Context, prefix object.Ref) (bool, error) {
+	<-ctx.Done()
+	return false, classify(ctx, "list", prefix, ctx.Err())
 }
 
 func (silent) Get(ctx context.Context, ref object.Ref, _ int64) ([]byte, error) {

@@ -37,7 +37,7 @@ func (e *event) handle(ctx, start context.Context, i turn) (f fate) {
 	if e.recheck && !i.Current {
 		now, err := e.head(ctx, begin, nil, i.Ref)
 		if err != nil {
-			return e.failure(i, err)
+			return e.failure(begin, i, err)
 		}
 		i = i.as(now)
 		if verdict, ok := e.done.filled(i.hash); ok {
@@ -74,7 +74,7 @@ func (e *event) settle(ctx, start, begin context.Context, i turn) (f fate, moved
 	if decision == dedupe.Ask {
 		now, err := e.head(ctx, begin, nil, i.Ref)
 		if err != nil {
-			return e.failure(i, err), false
+			return e.failure(begin, i, err), false
 		}
 		now.Sequencer = i.Sequencer
 		decision = e.judge(rec.Entry, now.Version, true)
@@ -114,7 +114,7 @@ func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ 
 		now, err := e.head(ctx, begin, nil, i.Ref)
 		switch {
 		case err != nil:
-			return e.failure(i, err), false
+			return e.failure(begin, i, err), false
 		case i.MaxBytes > 0 && now.Size > i.MaxBytes:
 			return fate{skip: outcome.Excluded, bytes: now.Size}, false
 		}
@@ -136,7 +136,7 @@ func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ 
 			}
 			now, err := e.current(ctx, begin, i)
 			if err != nil {
-				return e.failure(i, err), false
+				return e.failure(begin, i, err), false
 			}
 			if now.ETag != "" && now.ETag == f.ETag && !now.LastModified.After(f.LastModified) {
 				return e.offer(i, f, fate{warm: true, bytes: f.Size, verdict: f.verdict}), false
@@ -155,7 +155,7 @@ func (e *event) fill(ctx, start, begin context.Context, i turn, prev uint64) (_ 
 			if p := new(dedupe.PanicError); errors.As(err, &p) {
 				err = panicked(e.log, i.Ref, p.Value, p.Stack)
 			}
-			return e.failure(i, err), false
+			return e.failure(begin, i, err), false
 		case f.empty():
 			return fate{skip: outcome.Empty}, false
 		case how == dedupe.Shared && i.Current && f.ETag != i.ETag && !f.LastModified.After(i.LastModified):
@@ -235,10 +235,13 @@ func (e *event) current(ctx, begin context.Context, i turn) (object.Version, err
 }
 
 // failure is the fate of an item whose request failed.
-func (e *event) failure(i turn, err error) fate {
+func (e *event) failure(begin context.Context, i turn, err error) fate {
 	f := outcome.As(err)
 	if f.Reason == outcome.NotFound && (e.req.MissingIsGone || i.Listed) {
 		return fate{skip: outcome.Gone, bytes: object.UnknownSize}
+	}
+	if e.req.Last {
+		f = e.advice.about(begin, f)
 	}
 	return fate{err: f}
 }

@@ -83,7 +83,7 @@ func TestCredentialsRotate(t *testing.T) {
 			var got http.Header
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				got = r.Header
-				if op == "list" {
+				if strings.HasPrefix(op, "list") {
 					_, _ = w.Write([]byte("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>"))
 				}
 			}))

@@ -59,7 +59,7 @@ func NewPlanner(c PlannerConfig) (*Planner, error) {
 // all of it. An error of yield ends the walk and is returned; every other error
 // is an *outcome.Error. Problems in the Summary did not end the walk.
 func (p *Planner) Walk(ctx context.Context, req Request, yield func(Item) error) (Summary, error) {
-	w := &walk{Planner: p, req: req, rules: p.rulesNow(), yield: yield}
+	w := &walk{Planner: p, req: req, rules: p.rulesNow(), yield: yield, advice: advice{Planner: p}}
 	var err error
 	switch {
 	case len(req.Objects)+len(req.Removed) > 0 && req.Prefix.Bucket == "" && req.Manifest.Bucket == "":
@@ -88,6 +88,8 @@ type walk struct {
 	yield func(Item) error
 	sum   Summary
 	found int64 // objects of the store, without what stands for a missing one
+
+	advice advice // where the request is the last one
 }
 
 // item yields one object that exists, or is said to.

@@ -40,6 +40,7 @@ type Request struct {
 	EventTime     time.Time // the stream's timestamp; zero when there is no event
 	Seen          time.Time // when this process received it
 	MissingIsGone bool      // a 404 is final and a skip: an old event, or a replay
+	Last          bool      // no attempt follows: of what is missing it is told when a slash may be
 
 	// Pace, unless nil, has each fill wait for its turn.
 	Pace Pacer

@@ -60,11 +60,23 @@ func NewS3(cfg aws.Config, o S3Options) *S3 {
 	return &S3{heads: heads, client: client}
 }
 
+// maxKeys of a page are as many as S3 gives.
+const maxKeys = 1000
+
 // List reads one page with ListObjectsV2.
 func (s *S3) List(ctx context.Context, bucket, prefix, token string) (Page, error) {
-	ref := object.Ref{Bucket: bucket, Key: prefix}
+	return s.list(ctx, object.Ref{Bucket: bucket, Key: prefix}, token, maxKeys)
+}
+
+// Any asks for a page of one key.
+func (s *S3) Any(ctx context.Context, prefix object.Ref) (bool, error) {
+	page, err := s.list(ctx, prefix, "", 1)
+	return len(page.Objects) > 0, err
+}
+
+func (s *S3) list(ctx context.Context, ref object.Ref, token string, most int32) (Page, error) {
 	in := &s3.ListObjectsV2Input{
-		Bucket: &bucket, Prefix: &prefix, MaxKeys: aws.Int32(1000),
+		Bucket: &ref.Bucket, Prefix: &ref.Key, MaxKeys: &most,
 		// XML cannot carry every key; a store that does not escape does not say so.
 		EncodingType: types.EncodingTypeUrl,
 	}
@@ -78,7 +90,7 @@ func (s *S3) List(ctx context.Context, bucket, prefix, token string) (Page, erro
 	if status := statusOf(out.ResultMetadata); status != http.StatusOK {
 		return Page{}, statusError("list", ref, status, nil, errUnexpected)
 	}
-	page, err := readPage(bucket, out)
+	page, err := readPage(ref.Bucket, out)
 	if err != nil {
 		return Page{}, statusError("list", ref, 0, nil, err)
 	}

@@ -52,7 +52,7 @@ func (s *sizer) end(ctx context.Context) error {
 	}
 	asking.Wait()
 	for n, i := range some {
-		if err := s.sized(i, errs[n]); err != nil {
+		if err := s.sized(ctx, i, errs[n]); err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func (w *walk) size(ctx context.Context, c Claim, i *Item) error {
 }
 
 // sized passes on i, whose size was asked for with the result err.
-func (s *sizer) sized(i Item, err error) error {
+func (s *sizer) sized(ctx context.Context, i Item, err error) error {
 	e := outcome.As(err)
 	switch {
 	case err == nil:
@@ -96,6 +96,9 @@ func (s *sizer) sized(i Item, err error) error {
 	case e.Reason == outcome.NotFound && s.req.MissingIsGone:
 		i.Skip = outcome.Gone
 		return s.use(i)
+	}
+	if s.req.Last {
+		e = s.advice.about(ctx, e)
 	}
 	if len(s.sum.Problems) < MaxFailures {
 		s.sum.Problems = append(s.sum.Problems, e)

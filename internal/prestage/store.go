@@ -35,6 +35,8 @@ type Filler interface {
 type Catalogue interface {
 	// List reads one page (1,000 keys, S3's limit) of what is below prefix.
 	List(ctx context.Context, bucket, prefix, token string) (Page, error)
+	// Any says whether anything is below prefix, by a list of one key.
+	Any(ctx context.Context, prefix object.Ref) (bool, error)
 	// Get reads a small object whole; one longer than limit bytes is an error.
 	Get(ctx context.Context, ref object.Ref, limit int64) ([]byte, error)
 	// Head sends a plain HeadObject.

@@ -88,7 +88,7 @@ func (w *Warmer) Warm(ctx, start context.Context, req Request, done *Progress) R
 	e := &event{
 		Warmer: w, req: req, done: done, flow: w.guard.limiter.NewFlow(req.Priority),
 		crew:  newCrew(w, req.Priority),
-		tally: tally{metrics: w.metrics, endpoint: w.guard.endpoint},
+		tally: tally{metrics: w.metrics, endpoint: w.guard.endpoint}, advice: advice{Planner: w.planner},
 	}
 	if w.confirmer != nil {
 		e.sample = w.confirmer.NewSample()
@@ -123,6 +123,7 @@ type event struct {
 	puts  sync.WaitGroup // ledger writes that are not confirmed
 	tally tally
 
+	advice advice          // of its last attempt
 	sample *confirm.Sample // of what was filled; nil where a 2xx will do
 }
 
