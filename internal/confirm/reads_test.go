@@ -144,25 +144,31 @@ func TestOwnMisses(t *testing.T) {
 func TestBesideHead(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
-	for name, tt := range map[string]struct {
+	limit := 0.0
+	for _, tt := range []struct {
+		name       string
 		miss, head time.Duration
 		tells      bool
-		limit      time.Duration // at most, and at least half of it
+		times      float64 // the first one's limit
 	}{
-		"as after a fill":                {20 * ms, plainHead, true, 20 * ms},
-		"a little slower":                {20 * ms, plainHead * 3 / 2, true, 20 * ms * 2 / 3},
-		"everything three times as slow": {60 * ms, plainHead * 3, true, 20 * ms},
-		"all equally slow":               {20 * ms, plainHead * 10, false, 0},
-		"hardly slower than HEADs were":  {20 * ms, plainHead * 7, false, 0},
-		"quicker than after a fill":      {20 * ms, plainHead / 2, true, 20 * ms},
+		{"as after a fill", 20 * ms, plainHead, true, 1},
+		{"hardly slower", 20 * ms, plainHead * 5 / 4, true, 4.0 / 5},
+		{"a little slower", 20 * ms, plainHead * 3 / 2, true, 2.0 / 3},
+		{"everything three times as slow", 60 * ms, plainHead * 3, true, 1},
+		{"all equally slow", 20 * ms, plainHead * 10, false, 0},
+		{"hardly slower than HEADs were", 20 * ms, plainHead * 7, false, 0},
+		{"quicker than after a fill", 20 * ms, plainHead / 2, true, 1},
 	} {
 		r := taught(0, 40, tt.miss, 2*ms)
 		for i := range 40 {
 			r.Before(numbered(i), []time.Duration{tt.miss, tt.miss, tt.miss, tt.miss}, alike(tt.head))
 		}
-		limit := time.Duration(math.Exp(r.learnt().limit) * float64(time.Second))
-		if r.Tells() != tt.tells || (tt.tells && (limit > tt.limit || limit < tt.limit/2)) {
-			t.Errorf("%s: tells %v, limit %s, want %v, %s", name, r.Tells(), limit, tt.tells, tt.limit)
+		got := math.Exp(r.learnt().limit)
+		if limit == 0 {
+			limit = got
+		}
+		if r.Tells() != tt.tells || (tt.tells && math.Abs(got/limit-tt.times) > 0.01) {
+			t.Errorf("%s: tells %v, limit %.3f of the first, want %v, %.3f", tt.name, r.Tells(), got/limit, tt.tells, tt.times)
 		}
 	}
 }
@@ -191,7 +197,7 @@ func TestStarving(t *testing.T) {
 		every int
 		head  time.Duration
 	}{
-		"HEADs too":                  {2, 30 * ms},
+		"HEADs too":                  {3, 30 * ms},
 		"by chance a HEAD was quick": {8, plainHead},
 	} {
 		r := taught(0, 40, 20*ms, 2*ms)
