@@ -306,6 +306,34 @@ func TestNoTraces(t *testing.T) {
 	}
 }
 
+// TestWrongTraceSettings: what cannot be read is told, in the log's own format and
+// without its value, and all else holds.
+func TestWrongTraceSettings(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, nil)
+	w := newWorld(t, nil)
+	w.put("a")
+	p := w.run(t, c.settings("OTEL_EXPORTER_OTLP_HEADERS=api-key: "+mark+",other=%zz"+mark, "OTEL_EXPORTER_OTLP_TIMEOUT=soon",
+		"OTEL_TRACES_SAMPLER=sometimes", "OTEL_RESOURCE_ATTRIBUTES=team", "OTEL_SERVICE_NAME=warmer", "OTEL_EXPORTER_OTLP_CERTIFICATE=/does/not/exist")...)
+	s := w.object(t, "a", "a")
+	w.ends(t, s, "warm")
+	if top := c.has(t, 1, "process EVENTS", about(s))[0]; top.resource["service.name"] != "warmer" {
+		t.Errorf("the resource is %v", top.resource)
+	}
+	p.stop(t)
+	if n := len(p.logged("a setting of OpenTelemetry cannot be read")); n != 6 { // two of them are headers
+		t.Errorf("%d wrong settings are told", n)
+	}
+	for line := range strings.Lines(p.stderr.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a line of the log is no JSON: %s", line)
+		}
+	}
+	if strings.Contains(p.stderr.String(), mark) {
+		t.Error("the log tells a header")
+	}
+}
+
 // TestCollectorFails: what is wrong with the collector is said now and then, holds
 // up no event, and the end of the program for a moment only.
 func TestCollectorFails(t *testing.T) {
@@ -330,7 +358,7 @@ func TestCollectorFails(t *testing.T) {
 			}
 			w := newWorld(t, nil)
 			// The queue is full after a few events.
-			p := w.run(t, c.settings("OTEL_EXPORTER_OTLP_TIMEOUT=60000", "OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1")...)
+			p := w.run(t, c.settings("OTEL_TRACES_SAMPLER=sometimes", "OTEL_EXPORTER_OTLP_TIMEOUT=60000", "OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1")...)
 			for i := range 20 {
 				key := fmt.Sprintf("step-%02d", i)
 				w.put(key)

@@ -292,5 +292,8 @@ func (l *Lane) tell(ctx context.Context, d *delivery, r Receipt, level slog.Leve
 	attrs = append(attrs, more...)
 	tracing.Note(ctx, level, attrs...)
 	whose := []slog.Attr{slog.String("event", r.EventID), slog.String("source", r.Source), slog.Uint64("seq", d.Seq)}
+	if id := tracing.ID(ctx); id != "" {
+		whose = append(whose, slog.String("trace_id", id))
+	}
 	l.log.LogAttrs(ctx, level, "event", append(whose, attrs...)...)
 }

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -104,6 +105,9 @@ func TestTraceGoesOn(t *testing.T) {
 		}
 		if _, there := result["tracestate"]; there {
 			t.Error("the result has a tracestate")
+		}
+		if n := strings.Count(rig.log.String(), `"trace_id":"0af7651916cd43dd8448eb211c80319c"`); n != 1 { // the first event's
+			t.Errorf("%d log lines name the trace", n)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // W3C trace context, in HTTP's headers, in NATS's, and as the attributes of a
@@ -50,4 +51,12 @@ func Send(ctx context.Context, header map[string][]string) {
 	if state != "" {
 		header[headerState] = []string{state}
 	}
+}
+
+// ID is that of the trace that ctx is in, "" where it is in none.
+func ID(ctx context.Context) string {
+	if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
+		return id.String()
+	}
+	return ""
 }

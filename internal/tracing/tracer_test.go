@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -49,6 +50,10 @@ func TestConsume(t *testing.T) {
 // TestArrived has contexts come that are none, or that nobody has to read.
 func TestArrived(t *testing.T) {
 	t.Parallel()
+	var large []string // more than anybody has to carry on, and well-formed
+	for i := range 30 {
+		large = append(large, fmt.Sprintf("vendor%d=%s", i, strings.Repeat("1", 40)))
+	}
 	for name, tt := range map[string]struct {
 		parent, state string
 		joined        bool
@@ -66,7 +71,8 @@ func TestArrived(t *testing.T) {
 		"far more than there is":    {parent: "cc" + parent[2:] + "-" + strings.Repeat("a", maxParent)},
 		"lines":                     {parent: parent + "\r\nX-Other: 1"},
 		"a state that is none":      {parent: parent, state: "=\x00", joined: true},
-		"a state that is too large": {parent: parent, state: "a=" + strings.Repeat("1", maxState), joined: true},
+		"a state that is too large": {parent: parent, state: strings.Join(large, ","), joined: true},
+		"as large as it may be":     {parent: parent, state: strings.Join(large[:20], ","), joined: true, carried: strings.Join(large[:20], ",")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
