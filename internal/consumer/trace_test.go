@@ -3,14 +3,17 @@ package consumer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/prestage/prestage/internal/events"
 	"github.com/prestage/prestage/internal/outcome"
 	"github.com/prestage/prestage/internal/prestage"
 	"github.com/prestage/prestage/internal/tracing"
@@ -74,6 +77,33 @@ func TestTrace(t *testing.T) {
 				t.Errorf("it is below %v", from)
 			}
 		})
+	}
+}
+
+// TestTraceOfResolving: what a registry is asked is a span, and its failure is that
+// span's.
+func TestTraceOfResolving(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t, setup{})
+	made := tracetest.NewSpanRecorder()
+	rig.lane.cfg.Tracer = tracing.New(sdk.NewTracerProvider(sdk.WithSpanProcessor(made)))
+	rig.lane.cfg.Resolver = resolveFunc(func(_ context.Context, ev events.Event) (events.Event, error) {
+		return ev, &outcome.Error{Op: "resolve", Status: 404, Class: outcome.Permanent, Reason: outcome.UnresolvableSource, Err: errors.New("no such model")}
+	})
+	rig.publish(t, anAlias)
+	rig.process(t)
+	spans := made.Ended()
+	if len(spans) != 2 || spans[0].Name() != "resolve" || spans[0].Parent().SpanID() != spans[1].SpanContext().SpanID() {
+		t.Fatalf("spans %v", spans)
+	}
+	got := make(map[string]string)
+	for _, a := range spans[0].Attributes() {
+		got[string(a.Key)] = a.Value.String()
+	}
+	if diff := cmp.Diff(map[string]string{
+		"prestage.registry": "mlflow", "http.response.status_code": "404", "error.type": "unresolvable_source",
+	}, got); diff != "" {
+		t.Errorf("attributes (-want +got):\n%s", diff)
 	}
 }
 
