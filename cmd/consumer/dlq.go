@@ -112,19 +112,16 @@ type dlqPurgeCmd struct {
 	Output string `enum:"text,json" default:"text" help:"text, a line a letter, or json, a list of them."`
 }
 
-// Run deletes exactly the letters that it counted before asking.
+// Run deletes exactly the letters that it counted before asking. Where nobody is
+// asked it needs no list of them.
 func (c dlqPurgeCmd) Run(ctx context.Context, w world) error {
 	if !c.Yes && !c.DryRun && !isTerminal(w.stdin) {
 		return &exitError{exitUsage, errors.New("dlq purge: deletes for good; give --yes, or --dry-run to see what")}
 	}
 	return withMailbox(ctx, w, c.letterFilter, func(m *mailbox) error {
 		out := newLetterPrinter(w, c.Output)
-		if c.DryRun {
-			err := m.each(ctx, c.letterFilter, func(l found) error {
-				row := describe(l)
-				row.Result = dryRun
-				return out.done(row)
-			})
+		if c.DryRun || c.Yes {
+			err := m.each(ctx, c.letterFilter, func(l found) error { return out.done(c.purge(ctx, m, describe(l))) })
 			return out.conclude(ctx, err)
 		}
 		var picked []letterRow
@@ -134,26 +131,34 @@ func (c dlqPurgeCmd) Run(ctx context.Context, w world) error {
 		}); err != nil {
 			return err
 		}
-		if !c.Yes && len(picked) > 0 && !w.confirms(fmt.Sprintf("Delete %d dead letters of cluster %s for good?", len(picked), m.cfg.Cluster)) {
+		if len(picked) > 0 && !w.confirms(fmt.Sprintf("Delete %d dead letters of cluster %s for good?", len(picked), m.cfg.Cluster)) {
 			return errors.New("dlq purge: nothing deleted")
 		}
 		for _, row := range picked {
 			if ctx.Err() != nil {
 				break
 			}
-			row.Result = purged
-			switch missing, err := m.Delete(ctx, dlq.Letter{Subject: row.Letter, Seq: row.LetterSeq}); {
-			case err != nil:
-				row.Result, row.Problem = failed, err.Error()
-			case missing:
-				row.Result = gone
-			}
-			if err := out.done(row); err != nil {
+			if err := out.done(c.purge(ctx, m, row)); err != nil {
 				return err
 			}
 		}
 		return out.conclude(ctx, nil)
 	})
+}
+
+func (c dlqPurgeCmd) purge(ctx context.Context, m *mailbox, row letterRow) letterRow {
+	if c.DryRun {
+		row.Result = dryRun
+		return row
+	}
+	row.Result = purged
+	switch missing, err := m.Delete(ctx, dlq.Letter{Subject: row.Letter, Seq: row.LetterSeq}); {
+	case err != nil:
+		row.Result, row.Problem = failed, err.Error()
+	case missing:
+		row.Result = gone
+	}
+	return row
 }
 
 // confirms asks a person.

@@ -115,7 +115,7 @@ var historyMutants = []mutant{
 	},
 	{
 		"dlq deletes and sends what it was told to", "purge --dry-run deletes",
-		"cmd/consumer/dlq.go", "		if c.DryRun {\n			err := m.each", "		if false {\n			err := m.each",
+		"cmd/consumer/dlq.go", "	if c.DryRun {\n		row.Result = dryRun\n		return row\n", "	if false {\n		row.Result = dryRun\n		return row\n",
 		"cmd/consumer", "TestDLQPurge",
 	},
 	{
