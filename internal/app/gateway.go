@@ -147,7 +147,7 @@ func (g *Gateway) connect(until context.Context, link *gateway.Link, silent <-ch
 	defer others.Wait()
 	defer stop()
 	others.Go(func() { tellWhyNot(until, g.cfg, nc, g.log) })
-	others.Go(func() { g.provision(until, js) })
+	others.Go(func() { g.provision(until, js, link) })
 	select {
 	case <-silent:
 		return nil
@@ -162,11 +162,11 @@ const gatewayGrace = 10 * time.Second
 
 // provision creates the stream when it is missing. A gateway that may not tries
 // a few times and says so: events are refused until the consumer has made one.
-func (g *Gateway) provision(ctx context.Context, js jetstream.JetStream) {
+func (g *Gateway) provision(ctx context.Context, js jetstream.JetStream, link *gateway.Link) {
 	if !g.cfg.Provision {
 		return
 	}
-	for !js.Conn().IsConnected() {
+	for !link.IsConnected() {
 		select {
 		case <-ctx.Done():
 			return
