@@ -103,7 +103,7 @@ func (e *event) besides(ctx, begin context.Context, run *dedupe.Run, ref object.
 		return err // 404 is an answer
 	}
 	own := *err
-	own.Class = outcome.Failed
+	own.Class, own.Err = outcome.Failed, aloneError{err.Err}
 	return &own
 }
 

@@ -2,6 +2,7 @@ package prestage
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"sync"
 
@@ -44,6 +45,7 @@ type tally struct {
 	doubtful int // so many objects may yet turn out not to be filled
 
 	mu     sync.Mutex
+	alone  []*outcome.Error // those failures that are an aloneError
 	report Report
 	sizes  sizes  // of what exists
 	told   Counts // filled and already warm objects that the metrics have
@@ -146,6 +148,34 @@ func (t *tally) problem(ref object.Ref, err *outcome.Error) {
 		}
 		r.Failures = append(r.Failures, f)
 	}
+	if errors.As(err, new(aloneError)) {
+		t.alone = append(t.alone, err)
+		return
+	}
+	t.sum(ref, err)
+}
+
+// weigh counts the failures of objects that seem to be alone with them, which they
+// are unless too many of the event fare alike.
+func (t *tally) weigh() {
+	alike := len(t.alone)
+	for _, p := range t.report.Problems {
+		if p.Class == outcome.Transient {
+			alike += p.Count
+		}
+	}
+	for _, err := range t.alone {
+		own := *err // which other events may have, too
+		if alike >= ownKeys {
+			own.Class = outcome.Transient
+		}
+		t.sum(own.Ref, &own)
+	}
+	t.alone = nil
+}
+
+func (t *tally) sum(ref object.Ref, err *outcome.Error) {
+	r := &t.report
 	if (err.Class == outcome.Throttled || err.Class == outcome.Transient) && len(r.Busy) < MaxFailures {
 		r.Busy = append(r.Busy, Busy{Ref: ref})
 	}
@@ -192,6 +222,7 @@ func (t *tally) done() Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.count(0)
+	t.weigh()
 	for i := range t.report.Busy {
 		b := &t.report.Busy[i]
 		b.BucketServedAt = t.endpoint.Served(b.Ref.Bucket)

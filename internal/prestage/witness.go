@@ -14,6 +14,10 @@ const (
 	failingFor = 15 * time.Minute
 )
 
+// aloneError is what the store said of an object, which it answered for another one
+// then. How many objects of the event fared so is not known yet.
+type aloneError struct{ error }
+
 // answers is what of a bucket's keys the store answered for, and which it fails for
 // of late, whatever is asked of them.
 type answers struct {
