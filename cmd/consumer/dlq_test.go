@@ -303,6 +303,23 @@ func TestDLQOmitted(t *testing.T) {
 	}
 }
 
+// TestDLQOddTimes: times that Go parses and JSON cannot have hide no letter.
+func TestDLQOddTimes(t *testing.T) {
+	t.Parallel()
+	b := newLetterBox(t)
+	b.write(t, 1, "not_found", "events.a", "x", nil)
+	for i, odd := range []string{"2026-01-01T00:00:00+24:00", "9999-12-31T23:00:00-23:00", "0000-01-01T00:00:00+23:00"} {
+		b.write(t, uint64(2*i+2), "not_found", "events.a", "x", nats.Header{dlq.HeaderTime: {odd}}) //nolint:gosec // small
+		b.write(t, uint64(2*i+3), "not_found", "events.a", "x", nats.Header{                        //nolint:gosec // small
+			"Prestage-Redrives": {"1"}, "Prestage-Redriven-Sequence": {"1"}, "Prestage-Redriven-Time": {odd},
+		})
+	}
+	b.write(t, 8, "not_found", "events.a", "x", nil)
+	if rows := b.rows(t, "ls"); len(rows) != 8 {
+		t.Errorf("listed are %q", rows)
+	}
+}
+
 func TestCell(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abc…", "\x1b": `\x1b`, "äöüß": "äöüß", "\xff": `\xff`} {

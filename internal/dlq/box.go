@@ -67,13 +67,13 @@ func (b *Box) each(ctx context.Context, which jetstream.OrderedConsumerConfig, v
 		return fmt.Errorf("read %s: %w", Stream, err)
 	}
 	defer msgs.Stop()
+	var meta *jetstream.MsgMetadata
 	for {
-		msg, err := b.next(ctx, cons, msgs)
+		msg, err := b.next(ctx, cons, msgs, meta)
 		if err != nil || msg == nil {
 			return err
 		}
-		meta, err := msg.Metadata()
-		if err != nil {
+		if meta, err = msg.Metadata(); err != nil {
 			return fmt.Errorf("read %s: %w", Stream, err)
 		}
 		if meta.Sequence.Stream > last {
@@ -88,9 +88,12 @@ func (b *Box) each(ctx context.Context, which jetstream.OrderedConsumerConfig, v
 	}
 }
 
-// next is nil when there are no more.
-func (b *Box) next(ctx context.Context, cons jetstream.Consumer, msgs jetstream.MessagesContext) (jetstream.Msg, error) {
-	for {
+// maxQuiet is how often in a row nothing may come although there is more.
+const maxQuiet = 15
+
+// next is nil when there are no more; last is the message before, nil at first.
+func (b *Box) next(ctx context.Context, cons jetstream.Consumer, msgs jetstream.MessagesContext, last *jetstream.MsgMetadata) (jetstream.Msg, error) {
+	for range maxQuiet {
 		wait, cancel := context.WithTimeout(ctx, quiet)
 		msg, err := msgs.Next(jetstream.NextContext(wait))
 		cancel()
@@ -106,10 +109,20 @@ func (b *Box) next(ctx context.Context, cons jetstream.Consumer, msgs jetstream.
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", Stream, err)
 		}
-		if info.NumPending == 0 {
+		if info.NumPending == 0 && arrived(info, last) {
 			return nil, nil
 		}
 	}
+	return nil, fmt.Errorf("read %s: more letters are there, and none came for %s; call it again", Stream, maxQuiet*quiet)
+}
+
+// arrived says that last is the latest message that the consumer sent: the server
+// counts those as delivered that are on their way, which may be slow.
+func arrived(info *jetstream.ConsumerInfo, last *jetstream.MsgMetadata) bool {
+	if last == nil || last.Consumer != info.Name { // it was made anew
+		return info.Delivered.Consumer == 0
+	}
+	return info.Delivered.Consumer <= last.Sequence.Consumer
 }
 
 // maxCopies bounds how many messages of one subject are looked at. There are two

@@ -1,6 +1,7 @@
 package dlq
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -60,6 +61,44 @@ func TestEach(t *testing.T) {
 	enough := errors.New("enough")
 	if err := r.Each(t.Context(), nil, func(Letter) error { return enough }); !errors.Is(err, enough) {
 		t.Error(err)
+	}
+}
+
+// TestEachOverBadLink: a server that sends nothing for a while has not said that
+// there are no more, nor has one whose connection broke.
+func TestEachOverBadLink(t *testing.T) {
+	t.Parallel()
+	const letters = 6
+	for name, fail := range map[string]func() error{"it stalls": stall, "it breaks": cut} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, jetstream.StreamConfig{})
+			for range letters {
+				r.letter(t, r.event(t, nil, body), func(m *nats.Msg) { m.Data = bytes.Repeat([]byte("x"), 900<<10) })
+			}
+			link := newLink(t, r.srv.URL())
+			nc, err := nats.Connect(link.url, nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(nc.Close)
+			js, err := jetstream.New(nc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stream, err := js.Stream(t.Context(), Stream)
+			if err != nil {
+				t.Fatal(err)
+			}
+			link.failAfter(1<<20, fail)
+			var got []uint64
+			if err := New(js, stream, cluster).Each(t.Context(), nil, func(l Letter) error {
+				got = append(got, l.Seq)
+				return nil
+			}); err != nil || !cmp.Equal(got, []uint64{1, 2, 3, 4, 5, 6}) || !link.failed.Load() {
+				t.Errorf("letters %d of %d, %v", got, letters, err)
+			}
+		})
 	}
 }
 

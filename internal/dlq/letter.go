@@ -67,7 +67,7 @@ func read(subject string, seq uint64, stored time.Time, h nats.Header, data []by
 	var errs [3]error
 	l.Attempts, _ = strconv.Atoi(h.Get(HeaderAttempts)) // for people only
 	l.EventSeq, errs[0] = strconv.ParseUint(h.Get(HeaderSequence), 10, 64)
-	l.EventTime, errs[1] = time.Parse(time.RFC3339Nano, h.Get(HeaderTime))
+	l.EventTime, errs[1] = parseTime(h.Get(HeaderTime))
 	l.Mark, errs[2] = readMark(h)
 	switch err := errors.Join(errs[:]...); {
 	case err != nil:
@@ -90,8 +90,18 @@ func readMark(h nats.Header) (m Mark, err error) {
 	if m.Seq, err = strconv.ParseUint(h.Get(headerRedrivenAs), 10, 64); err != nil {
 		return m, err
 	}
-	m.At, err = time.Parse(time.RFC3339, h.Get(headerRedrivenAt))
+	m.At, err = parseTime(h.Get(headerRedrivenAt))
 	return m, err
+}
+
+// parseTime takes only what can be written as JSON: a year of four digits, in
+// UTC too.
+func parseTime(s string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339Nano, s)
+	if at = at.UTC(); err == nil && (at.Year() < 0 || at.Year() > 9999) {
+		return time.Time{}, fmt.Errorf("%q is no time of a message", s)
+	}
+	return at, err
 }
 
 // same says that l and m are copies of one letter.

@@ -101,7 +101,7 @@ func (b *Box) tidy(ctx context.Context, old []Letter) error {
 // headers, its payload, and where it comes from. What the server would act on
 // stays behind.
 func (b *Box) event(ctx context.Context, l Letter) (*nats.Msg, error) {
-	if strings.ContainsFunc(l.EventSubject, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '*' || c == '>' }) {
+	if !publishable(l.EventSubject) {
 		return nil, fmt.Errorf("%s %q cannot be published to", HeaderSubject, l.EventSubject)
 	}
 	data := l.Data
@@ -116,6 +116,13 @@ func (b *Box) event(ctx context.Context, l Letter) (*nats.Msg, error) {
 	m.Header.Set(headerOfTime, l.raw.Get(HeaderTime))
 	m.Header.Set(headerRoot, l.root())
 	return m, nil
+}
+
+// publishable says that s is a subject that an event can have come on. Below $
+// are the server's own: whoever can write a letter would have whoever redrives it
+// purge a stream, or write to a bucket.
+func publishable(s string) bool {
+	return !strings.HasPrefix(s, "$") && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '*' || c == '>' })
 }
 
 // Payload reads the payload that l omits from the event's stream.

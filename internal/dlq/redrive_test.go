@@ -226,6 +226,7 @@ func TestRedriveRefused(t *testing.T) {
 		"another stream's":     {func(m *nats.Msg) { m.Header.Set(HeaderStream, "OTHER") }, "expected stream does not match"},
 		"a wildcard":           {func(m *nats.Msg) { m.Header.Set(HeaderSubject, "events.>") }, "cannot be published to"},
 		"a space":              {func(m *nats.Msg) { m.Header.Set(HeaderSubject, "events.a b") }, "cannot be published to"},
+		"one of the server's":  {func(m *nats.Msg) { m.Header.Set(HeaderSubject, "$JS.API.STREAM.PURGE.EVENTS"); m.Data = nil }, "cannot be published to"},
 		"no reason":            {func(m *nats.Msg) { m.Header.Del(HeaderReason) }, "no letter: Prestage-Reason is"},
 		"no subject":           {func(m *nats.Msg) { m.Header.Del(HeaderSubject) }, "no letter: Prestage-Stream or Prestage-Subject"},
 		"no sequence":          {func(m *nats.Msg) { m.Header.Set(HeaderSequence, "-1") }, "no letter: "},

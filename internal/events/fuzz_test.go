@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -172,6 +173,10 @@ func checkInvariants(t *testing.T, m events.Message) {
 	}
 	if ev.ID != "EVENTS/42" && ev.Source == "" {
 		t.Errorf("ID %q without a source", ev.ID)
+	}
+	// A receipt has these times.
+	if _, err := json.Marshal([]time.Time{ev.Time, ev.RewarmBefore}); err != nil {
+		t.Errorf("%s, %s: %v", ev.Time, ev.RewarmBefore, err)
 	}
 	if err != nil {
 		checkRefusal(t, outcome.As(err))

@@ -203,13 +203,15 @@ func (n *node) timestamp() time.Time {
 	return t
 }
 
-// parseTime leaves out the parse error, which repeats the text however long.
+// parseTime leaves out the parse error, which repeats the text however long. A
+// time near the ends of what RFC 3339 can say is another year in UTC, which JSON
+// cannot say: a receipt with it could never be written.
 func parseTime(s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
+	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
 		return time.Time{}, fmt.Errorf("%s is no RFC 3339 time such as 2026-11-20T10:00:00Z", quote(s))
 	}
-	return t.UTC(), nil
+	return t, nil
 }
 
 func parseWhole(number json.Number) (int64, error) {

@@ -78,6 +78,11 @@ var commandMutants = []mutant{
 		"internal/dlq", "TestRedrive",
 	},
 	{
+		"a redrive sends events, and what only looks like one stays", "a letter may name a subject of the server's own",
+		"internal/dlq/redrive.go", `	return !strings.HasPrefix(s, "$") && `, "	return ",
+		"internal/dlq", "TestRedriveRefused",
+	},
+	{
 		"a redrive may be repeated", "a marked letter is redriven again",
 		"internal/dlq/redrive.go", "if l.Mark.Count > 0 && !again {", "if false {",
 		"internal/dlq", "TestRedrive",

@@ -114,6 +114,16 @@ var historyMutants = []mutant{
 		"cmd/consumer", "TestDLQSelects",
 	},
 	{
+		"dlq touches what was selected", "letters that are slow to arrive are left out",
+		"internal/dlq/box.go", "		if info.NumPending == 0 && arrived(info, last) {", "		if info.NumPending == 0 {",
+		"internal/dlq", "TestEachOverBadLink",
+	},
+	{
+		"dlq touches what was selected", "a letter with an odd time ends the list",
+		"internal/dlq/letter.go", "	if at = at.UTC(); err == nil && (at.Year() < 0 || at.Year() > 9999) {", "	if false {",
+		"cmd/consumer", "TestDLQOddTimes",
+	},
+	{
 		"dlq deletes and sends what it was told to", "purge --dry-run deletes",
 		"cmd/consumer/dlq.go", "	if c.DryRun {\n		row.Result = dryRun\n		return row\n", "	if false {\n		row.Result = dryRun\n		return row\n",
 		"cmd/consumer", "TestDLQPurge",

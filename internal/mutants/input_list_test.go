@@ -3,6 +3,11 @@ package mutants_test
 // inputMutants break what is made of an event.
 var inputMutants = []mutant{
 	{
+		"every event ends once, in what its receipt says", "its time may be one that no receipt can hold",
+		"internal/events/node.go", "err != nil || t.Year() < 0 || t.Year() > 9999 {", "err != nil {",
+		"internal/events", "TestCorpora",
+	},
+	{
 		"fewer objects than announced is incomplete", "totals are not compared",
 		"internal/prestage/planner.go", "	case found < w.req.TotalObjects:", "	case false:",
 		"internal/prestage", "TestPlan",
