@@ -162,7 +162,7 @@ var sides = []side{
 	{name: "cut connections", lota: faults(lotasim.Rule{Do: lotasim.Reset, Probability: 0.2}), attempts: 2},
 	{
 		name: "stalls", lota: faults(lotasim.Rule{Match: lotasim.Match{Ranged: true}, Do: lotasim.Stall, Count: 3}),
-		settings: []string{"PRESTAGE_FILL_TIMEOUT=5s"}, // an answer that a busy machine takes later than that is asked for again
+		settings: []string{"PRESTAGE_FILL_TIMEOUT=5s"}, attempts: 2, // a fill that has taken all of its time is a failed attempt
 	},
 	{name: "latency", lota: faults(lotasim.Rule{Do: lotasim.Latency, For: 100 * time.Millisecond})},
 	{name: "slow headers", lota: faults(lotasim.Rule{Do: lotasim.SlowHeaders, For: 200 * time.Millisecond})},
