@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -23,6 +25,7 @@ func TestUntilSignal(t *testing.T) {
 	if len(codes) != 0 {
 		t.Errorf("after one signal: exit code %d", <-codes)
 	}
+	time.Sleep(oneSignal)
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -36,4 +39,30 @@ func TestUntilSignal(t *testing.T) {
 	}
 	stop()
 	oneLine(t, stderr.String(), "second signal")
+}
+
+// TestHeedTakesSignalsAtOnceForOne has signals come as timeout(1) sends them, to
+// the process and to its group, and one more when the first was heard.
+func TestHeedTakesSignalsAtOnceForOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		signals, stopped := make(chan os.Signal, 2), make(chan struct{})
+		var first, second int
+		go heed(signals, stopped, func() { first++ }, func() { second++ })
+		signals <- syscall.SIGTERM
+		signals <- syscall.SIGTERM
+		time.Sleep(oneSignal - time.Nanosecond)
+		signals <- syscall.SIGTERM
+		synctest.Wait()
+		if first != 1 || second != 0 {
+			t.Errorf("%d first and %d second signals, want 1 and 0", first, second)
+		}
+		time.Sleep(time.Nanosecond)
+		signals <- syscall.SIGTERM
+		synctest.Wait()
+		if first != 1 || second != 1 {
+			t.Errorf("%d first and %d second signals, want 1 of each", first, second)
+		}
+		close(stopped)
+	})
 }
