@@ -54,6 +54,9 @@ func (b *Box) each(ctx context.Context, which jetstream.OrderedConsumerConfig, v
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", Stream, err)
 	}
+	if info.State.Msgs == 0 {
+		return nil // as a rule; the server would keep a consumer of each call for minutes
+	}
 	last := info.State.LastSeq
 	cons, err := b.letters.OrderedConsumer(ctx, which)
 	if err != nil {

@@ -20,6 +20,9 @@ func TestEach(t *testing.T) {
 	if got := r.all(t); got != nil {
 		t.Errorf("an empty stream has %+v", got)
 	}
+	for name := range r.letters.ConsumerNames(t.Context()).Name() {
+		t.Errorf("an empty stream was read with consumer %s", name)
+	}
 	ev := r.event(t, nats.Header{"X": {"1"}}, body)
 	want := r.letter(t, ev, nil)
 	if _, err := r.js.Publish(t.Context(), Subject("c2", "EVENTS", 1), nil); err != nil {
