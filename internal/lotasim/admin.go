@@ -124,7 +124,10 @@ func readRule(body io.Reader) (Rule, error) {
 	var j ruleJSON
 	dec := json.NewDecoder(body)
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&j); err != nil {
+	switch err := dec.Decode(&j); {
+	case errors.Is(err, io.EOF):
+		return Rule{}, errors.New(`no rule was sent: want JSON such as {"do":"status","status":503,"count":3}`)
+	case err != nil:
 		return Rule{}, err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {

@@ -116,20 +116,21 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("delete all: HTTP %d, %v left", got, b.sim.Rules())
 	}
 
-	for _, wrong := range []struct{ method, path, body string }{
-		{http.MethodPost, "/faults", `{"do":"status"}`},
-		{http.MethodPost, "/faults", `{"do":"reset","colour":"red"}`},
-		{http.MethodPost, "/faults", `{"do":"latency","for":"2"}`},
-		{http.MethodPost, "/faults", `{"do":"reset"}{"do":"reset"}`},
-		{http.MethodPost, "/faults", `{"do":"` + strings.Repeat("x", maxRuleBytes) + `"}`},
-		{http.MethodPost, "/faults", ``},
-		{http.MethodDelete, "/faults?id=x", ``},
-		{http.MethodGet, "/truth?bucket=ckpt", ``},
-		{http.MethodGet, "/history?limit=0", ``},
-		{http.MethodPost, "/nodes/x/lose", ``},
+	for _, wrong := range []struct{ method, path, body, says string }{
+		{http.MethodPost, "/faults", `{"do":"status"}`, "400 to 599"},
+		{http.MethodPost, "/faults", `{"do":"reset","colour":"red"}`, "colour"},
+		{http.MethodPost, "/faults", `{"do":"explode"}`, "want status, reset"},
+		{http.MethodPost, "/faults", `{"do":"latency","for":"2"}`, "unit"},
+		{http.MethodPost, "/faults", `{"do":"reset"}{"do":"reset"}`, "more than one"},
+		{http.MethodPost, "/faults", `{"do":"` + strings.Repeat("x", maxRuleBytes) + `"}`, "too large"},
+		{http.MethodPost, "/faults", ``, `such as {"do":"status"`},
+		{http.MethodDelete, "/faults?id=x", ``, "number"},
+		{http.MethodGet, "/truth?bucket=ckpt", ``, "key"},
+		{http.MethodGet, "/history?limit=0", ``, "limit"},
+		{http.MethodPost, "/nodes/x/lose", ``, "number"},
 	} {
 		var answer struct{ Error string }
-		if got := b.admin(t, wrong.method, wrong.path, wrong.body, &answer); got != 400 || answer.Error == "" {
+		if got := b.admin(t, wrong.method, wrong.path, wrong.body, &answer); got != 400 || !strings.Contains(answer.Error, wrong.says) {
 			t.Errorf("%s %s %.40s: HTTP %d, %q", wrong.method, wrong.path, wrong.body, got, answer.Error)
 		}
 	}

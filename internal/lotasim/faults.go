@@ -108,7 +108,7 @@ func (r Rule) check() error {
 		}
 	case Reset, Stall, DropFill, HoldRequest, HoldFill:
 	default:
-		return fmt.Errorf("a fault rule cannot do %q", r.Do)
+		return fmt.Errorf("a fault rule cannot do %q: want status, reset, stall, latency, slow_headers, drop_fill, hold or hold_fill", r.Do)
 	}
 	switch {
 	case !(r.Probability >= 0 && r.Probability <= 1):
