@@ -27,7 +27,7 @@ type dlqLsCmd struct {
 // Run lists letters while it reads them.
 func (c dlqLsCmd) Run(ctx context.Context, w world) error {
 	return withMailbox(ctx, w, c.letterFilter, func(m *mailbox) error {
-		out := newLetterPrinter(w, c.Output)
+		out := newLetterPrinter(w, c.Output, "")
 		return errors.Join(m.each(ctx, c.letterFilter, func(l found) error { return out.row(describe(l)) }), out.end())
 	})
 }
@@ -70,7 +70,7 @@ const (
 // finished.
 func (c dlqRedriveCmd) Run(ctx context.Context, w world) error {
 	return withMailbox(ctx, w, c.letterFilter, func(m *mailbox) error {
-		out := newLetterPrinter(w, c.Output)
+		out := newLetterPrinter(w, c.Output, redriven)
 		err := m.each(ctx, c.letterFilter, func(l found) error { return out.done(c.redrive(ctx, m, l)) })
 		return out.conclude(ctx, err)
 	})
@@ -82,6 +82,8 @@ func (c dlqRedriveCmd) redrive(ctx context.Context, m *mailbox, l found) letterR
 		row.Result = dryRun
 		if l.Mark.Count > 0 && !c.Again {
 			row.Result = redrivenOnce
+		} else if err := m.Check(ctx, l.Letter); err != nil {
+			row.Result, row.Problem = failed, err.Error()
 		}
 		return row
 	}
@@ -119,7 +121,8 @@ func (c dlqPurgeCmd) Run(ctx context.Context, w world) error {
 		return &exitError{exitUsage, errors.New("dlq purge: deletes for good; give --yes, or --dry-run to see what")}
 	}
 	return withMailbox(ctx, w, c.letterFilter, func(m *mailbox) error {
-		out := newLetterPrinter(w, c.Output)
+		m.placesOnly = true
+		out := newLetterPrinter(w, c.Output, purged)
 		if c.DryRun || c.Yes {
 			err := m.each(ctx, c.letterFilter, func(l found) error { return out.done(c.purge(ctx, m, describe(l))) })
 			return out.conclude(ctx, err)

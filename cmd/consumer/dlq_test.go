@@ -165,6 +165,10 @@ func TestDLQPurge(t *testing.T) {
 	if diff := cmp.Diff([]string{"7 dry_run"}, b.rows(t, "purge", "--reason=malformed", "--dry-run")); diff != "" {
 		t.Error(diff)
 	}
+	// The letter PRESTAGE_DLQ/4 is of EVENTS/3. Nothing is deleted on a guess.
+	if code, _, stderr := program(b.environ, "dlq", "purge", "4", "--yes"); code != exitFailed || !strings.Contains(stderr, "no letter 4 ") {
+		t.Errorf("a number of none: exit %d, %q", code, stderr)
+	}
 	if diff := cmp.Diff([]string{"3 purged", "3.again purged", "9 purged"}, b.rows(t, "purge", "--bucket=ckpt", "--yes")); diff != "" {
 		t.Error(diff)
 	}
@@ -198,6 +202,14 @@ func TestDLQRedrive(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"3 redriven_before"}, b.rows(t, "redrive", "prestage.dlq.default.EVENTS.3", "--dry-run")); diff != "" {
 		t.Error(diff)
+	}
+	for args, want := range map[string]string{
+		"purge EVENTS/3":           "would be purged",
+		"redrive EVENTS/3 --again": "would be redriven",
+	} {
+		if _, stdout, _ := program(b.environ, append(append([]string{"dlq"}, strings.Fields(args)...), "--dry-run")...); !strings.Contains(stdout, " "+want+"\n") {
+			t.Errorf("%s: %s", args, stdout)
+		}
 	}
 	code, stdout, stderr := program(b.environ, "dlq", "redrive")
 	if code != exitFailed {
@@ -270,7 +282,7 @@ func TestDLQHostile(t *testing.T) {
 func TestDLQOmitted(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
-	ack, err := b.js.Publish(t.Context(), "events.a", []byte("the payload"))
+	ack, err := b.js.Publish(t.Context(), "events.a", []byte(`{"uri":"s3://ckpt/a"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,11 +304,25 @@ func TestDLQOmitted(t *testing.T) {
 	if _, stdout, _ := program(b.environ, "dlq", "show", "1"); !strings.Contains(stdout, `run-7, source "/train", EVENTS/1`) {
 		t.Errorf("shown is %s", stdout)
 	}
-	if _, stdout, _ := program(b.environ, "dlq", "show", "1"); !strings.Contains(stdout, "left out of the letter, read from EVENTS\n  the payload\n") {
+	if _, stdout, _ := program(b.environ, "dlq", "show", "1"); !strings.Contains(stdout, "left out of the letter, read from EVENTS\n  {\"uri\":") {
 		t.Errorf("shown is %s", stdout)
+	}
+	if code, stdout, _ := program(b.environ, "dlq", "redrive", "--dry-run"); code != exitDone || !strings.Contains(stdout, "would be redriven\n") {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+	if rows := b.rows(t, "ls", "--bucket=ck*"); len(rows) != 1 {
+		t.Errorf("by its bucket: %q", rows)
 	}
 	if err := s.DeleteMsg(t.Context(), 1); err != nil {
 		t.Fatal(err)
+	}
+	if code, stdout, _ := program(b.environ, "dlq", "redrive", "--dry-run"); code != exitFailed || !strings.Contains(stdout, "failed: the letter has no payload") {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+	_, stdout, _ := program(b.environ, "dlq", "show", "1", "--output=json")
+	var shown shownLetter
+	if err := json.Unmarshal([]byte(stdout), &shown); err != nil || shown.Payload != nil || !strings.Contains(shown.Problem, "no longer in its stream") {
+		t.Errorf("%v: %s", err, stdout)
 	}
 	if _, stdout, _ := program(b.environ, "dlq", "show", "1"); !strings.Contains(stdout, "0 bytes the letter has no payload") {
 		t.Errorf("shown is %s", stdout)

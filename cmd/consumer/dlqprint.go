@@ -70,11 +70,12 @@ type letterPrinter struct {
 	w      world
 	list   *jsonList // nil: text
 	header bool      // is out
+	wish   string    // what --dry-run does not do: redriven or purged
 	counts map[string]int
 }
 
-func newLetterPrinter(w world, output string) *letterPrinter {
-	p := &letterPrinter{w: w, counts: map[string]int{}}
+func newLetterPrinter(w world, output, wish string) *letterPrinter {
+	p := &letterPrinter{w: w, wish: wish, counts: map[string]int{}}
 	if output == "json" {
 		p.list = newJSONList(w.stdout)
 	}
@@ -119,7 +120,7 @@ func (p *letterPrinter) done(r letterRow) error {
 		gone:         "is gone: closed, purged or redriven meanwhile",
 		failed:       "failed",
 		purged:       "purged",
-		dryRun:       "would be " + map[bool]string{true: "redriven again", false: "taken"}[r.Redrives > 0],
+		dryRun:       "would be " + p.wish,
 	}[r.Result]
 	if r.Problem != "" {
 		text += ": " + r.Problem
@@ -164,8 +165,8 @@ type shownLetter struct {
 	letterRow
 
 	Hint          string      `json:"hint"`
-	Headers       nats.Header `json:"headers"` // the event's own
-	Payload       *string     `json:"payload,omitempty"`
+	Headers       nats.Header `json:"headers"`                  // the event's own
+	Payload       *string     `json:"payload,omitempty"`        // missing where it is no text, or lost
 	PayloadBase64 []byte      `json:"payload_base64,omitempty"` // when it is no text
 }
 
@@ -182,17 +183,15 @@ func showLetter(ctx context.Context, w world, m *mailbox, l found, asJSON bool) 
 	row := describe(l)
 	if asJSON {
 		out := shownLetter{letterRow: row, Hint: dlq.Hint(l.Reason), Headers: l.Header}
-		if text := string(data); utf8.Valid(data) {
+		switch text := string(data); {
+		case l.Omitted && data == nil:
+			out.Problem = note
+		case utf8.Valid(data):
 			out.Payload = &text
-		} else {
+		default:
 			out.PayloadBase64 = data
 		}
-		line, err := visibleJSON(out)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(w.stdout, "%s\n", line)
-		return err
+		return printJSON(w.stdout, out)
 	}
 	field := func(name, value string) {
 		if value != "" {

@@ -80,6 +80,10 @@ type mailbox struct {
 	*dlq.Box
 	cfg   app.Config
 	close func()
+
+	// placesOnly: a number alone is an event's sequence, and never a letter's
+	// own. Nothing is deleted on a guess.
+	placesOnly bool
 }
 
 // openMailbox connects. It must be closed.
@@ -107,7 +111,7 @@ func openMailbox(ctx context.Context, w world) (*mailbox, error) {
 func (m *mailbox) each(ctx context.Context, f letterFilter, visit func(found) error) error {
 	now := time.Now()
 	pick := func(l dlq.Letter) error {
-		if l := (found{l, l.Content()}); f.matches(l, now) {
+		if l := (found{l, m.content(ctx, l)}); f.matches(l, now) {
 			return visit(l)
 		}
 		return nil
@@ -146,6 +150,20 @@ func (m *mailbox) each(ctx context.Context, f letterFilter, visit func(found) er
 	return nil
 }
 
+// content is what l's event says. Which buckets it names only the payload tells,
+// which may still be in the event's stream when l has left it out.
+func (m *mailbox) content(ctx context.Context, l dlq.Letter) dlq.Content {
+	out := l.Content()
+	if !l.Omitted {
+		return out
+	}
+	if data, err := m.Payload(ctx, l); err == nil {
+		l.Data = data
+		out.Buckets = l.Content().Buckets
+	}
+	return out
+}
+
 var (
 	place  = regexp.MustCompile(`^([A-Za-z0-9_-]{1,128})/([0-9]{1,20})$`)
 	number = regexp.MustCompile(`^[0-9]{1,20}$`)
@@ -173,7 +191,7 @@ func (m *mailbox) named(ctx context.Context, name string, visit func(dlq.Letter)
 			return known, err
 		}
 	}
-	if stream != dlq.Stream && name != digits {
+	if stream != dlq.Stream && (m.placesOnly || name != digits) {
 		return false, nil
 	}
 	l, err := m.Get(ctx, seq)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -46,7 +45,7 @@ func (c doctorCmd) Run(ctx context.Context, w world) error {
 		return errors.New("doctor: interrupted")
 	}
 	if c.Output == "json" {
-		if err := json.NewEncoder(w.stdout).Encode(findings); err != nil {
+		if err := printJSON(w.stdout, findings); err != nil {
 			return err
 		}
 	}

@@ -72,6 +72,16 @@ func visibleJSON(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// printJSON prints v as a line of visibleJSON.
+func printJSON(w io.Writer, v any) error {
+	line, err := visibleJSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
 // jsonList writes a JSON array element by element, one a line, so that a long
 // list needs no memory.
 type jsonList struct {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -87,7 +86,6 @@ type (
 // printPlan prints one request's plan, for a cache of so many bytes, 0 when that
 // is not told. Sizes that nobody told are asked for.
 func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Request, cache int64, asJSON bool, explain *explainer) error {
-	enc := json.NewEncoder(w.stdout)
 	r.AskSizes, r.Last = true, true
 	sum, err := p.Walk(ctx, r, func(i prestage.Item) error {
 		if !asJSON {
@@ -102,7 +100,7 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 		if i.Archived {
 			line.Class = prestage.ClassArchive
 		}
-		return enc.Encode(line)
+		return printJSON(w.stdout, line)
 	})
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", title(r), err)
@@ -119,7 +117,7 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 			fmt.Fprintf(w.stdout, "%s: %s\n", visible(title(r)), visible(line))
 		}
 		_, err = fmt.Fprintf(w.stdout, "%s: %s\n%s\n", visible(title(r)), visible(sum.String()), text)
-		return err
+		return errors.Join(err, unseen(r, sum))
 	}
 	out := plannedSummary{
 		Target: title(r), Objects: sum.Objects, Bytes: sum.Bytes, Unsized: sum.Unsized, FillBytes: sum.Fill.Bytes,
@@ -138,5 +136,16 @@ func printPlan(ctx context.Context, w world, p *prestage.Planner, r prestage.Req
 	for _, problem := range sum.Problems {
 		out.Problems = append(out.Problems, problem.Error())
 	}
-	return enc.Encode(out)
+	return errors.Join(printJSON(w.stdout, out), unseen(r, sum))
+}
+
+// unseen is an error when the store did not say how objects stand that are
+// planned all the same. That one of a checkpoint is missing is what a plan tells.
+func unseen(r prestage.Request, sum prestage.Summary) error {
+	for _, problem := range sum.Problems {
+		if outcome.As(problem).Reason != outcome.Incomplete {
+			return fmt.Errorf("plan %s: not all of it could be looked at: %w", title(r), problem)
+		}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -177,7 +176,7 @@ func (p publishCmd) await(ctx context.Context, w world, js jetstream.JetStream, 
 
 func (p publishCmd) print(w world, v any, text string) error {
 	if p.Output == "json" {
-		return json.NewEncoder(w.stdout).Encode(v)
+		return printJSON(w.stdout, v)
 	}
 	if text == "" {
 		return nil

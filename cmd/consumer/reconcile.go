@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -228,7 +227,7 @@ func (c reconcileCmd) summary(w world, r reconcile.Report) error {
 			most := tierCost(r.Bytes)
 			out.MaxTierCost = &most
 		}
-		return json.NewEncoder(w.stdout).Encode(out)
+		return printJSON(w.stdout, out)
 	}
 	var parts []string
 	for _, s := range []reconcile.State{

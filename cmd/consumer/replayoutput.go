@@ -64,7 +64,7 @@ func (o *replayOutput) line(l line) {
 	l.Name, l.Cluster = o.cmd.Name, o.cluster
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_ = json.NewEncoder(o.w.stdout).Encode(l)
+	_ = printJSON(o.w.stdout, l)
 }
 
 // plan tells what is about to be done.

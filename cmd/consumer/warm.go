@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -144,7 +143,7 @@ func (c warmCmd) warm(work, start context.Context, w world, cfg app.Config, engi
 
 func (c warmCmd) print(w world, r receipt) error {
 	if c.Output == "json" {
-		return json.NewEncoder(w.stdout).Encode(r)
+		return printJSON(w.stdout, r)
 	}
 	verdict := ""
 	if r.Verdict != "" {

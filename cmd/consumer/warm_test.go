@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
@@ -114,8 +115,8 @@ tier cost: $0 if all of it is hot already, at most $0.0001 over 30 days if all o
 	if _, err := s.sim.AddRule(lotasim.Rule{Match: lotasim.Match{Key: "run/b"}, Do: lotasim.AnswerStatus, Status: 403}); err != nil {
 		t.Fatal(err)
 	}
-	if _, stdout, _ = s.run("", nil, "plan", "s3://ckpt/run/a", "s3://ckpt/run/b"); !strings.Contains(stdout, "tier cost: unknown, since the size of 1 objects is") || !strings.Contains(stdout, "forbidden") {
-		t.Errorf("a size that is not known: %s", stdout)
+	if code, stdout, stderr = s.run("", nil, "plan", "s3://ckpt/run/a", "s3://ckpt/run/b"); code != exitFailed || !strings.Contains(stderr, "not all of it could be looked at: head") || !strings.Contains(stdout, "tier cost: unknown, since the size of 1 objects is") || !strings.Contains(stdout, "forbidden") {
+		t.Errorf("a size that is not known: exit %d, %q, %s", code, stderr, stdout)
 	}
 	if _, stdout, _ = s.run("", nil, "plan", "--output", "json", "s3://ckpt/run/b"); !strings.Contains(stdout, `"unsized":1`) || !strings.Contains(stdout, `"max_tier_cost_usd":null`) {
 		t.Errorf("a size that is not known: %s", stdout)
@@ -259,5 +260,25 @@ func TestForgottenSlash(t *testing.T) {
 	}
 	if n := s.ranged(); n != 1 {
 		t.Errorf("%d ranged HEADs, want the one of the key that was named", n)
+	}
+}
+
+// TestHostileKeys: nothing of a key reaches the terminal as it is.
+func TestHostileKeys(t *testing.T) {
+	s := newShell(t)
+	s.store.Put("ckpt", "evil/\u009b31m\u202e\x7f", 5_000_000)
+	for _, args := range []string{
+		"plan", "plan --output=json", "plan --explain", "warm --dry-run", "warm --dry-run --output=json", "warm", "warm --output=json",
+	} {
+		code, stdout, stderr := s.run("", nil, append(strings.Fields(args), "s3://ckpt/evil/", "s3://ckpt/evil/\u009b31m\u202e\x7f")...)
+		if code != exitDone {
+			t.Errorf("%s: exit %d, %s", args, code, stderr)
+		}
+		for _, c := range stdout + stderr {
+			if c != '\n' && !unicode.IsPrint(c) {
+				t.Errorf("%s prints %q: %q", args, c, stdout+stderr)
+				break
+			}
+		}
 	}
 }

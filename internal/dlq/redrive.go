@@ -75,7 +75,7 @@ func (b *Box) Redrive(ctx context.Context, l Letter, again bool) (Redriven, erro
 // copies are those of l that are stored, the newest last. Usually there is one.
 func (b *Box) copies(ctx context.Context, l Letter) ([]Letter, error) {
 	if l.Damage != "" {
-		return nil, errors.New("no letter: " + l.Damage)
+		return nil, errNoLetter(l)
 	}
 	all, err := b.at(ctx, l.Subject)
 	var out []Letter
@@ -117,6 +117,18 @@ func (b *Box) event(ctx context.Context, l Letter) (*nats.Msg, error) {
 	m.Header.Set(headerRoot, l.root())
 	return m, nil
 }
+
+// Check says why Redrive would send nothing for l, as far as that is known
+// before; nil mostly.
+func (b *Box) Check(ctx context.Context, l Letter) error {
+	if l.Damage != "" {
+		return errNoLetter(l)
+	}
+	_, err := b.event(ctx, l)
+	return err
+}
+
+func errNoLetter(l Letter) error { return errors.New("no letter: " + l.Damage) }
 
 // publishable says that s is a subject that an event can have come on. Below $
 // are the server's own: whoever can write a letter would have whoever redrives it

@@ -78,6 +78,11 @@ var commandMutants = []mutant{
 		"internal/dlq", "TestRedrive",
 	},
 	{
+		"plan exits 1 when the store did not answer", "it exits 0",
+		"cmd/consumer/plan.go", "		if outcome.As(problem).Reason != outcome.Incomplete {", "		if false {",
+		"cmd/consumer", "TestPlan",
+	},
+	{
 		"a redrive sends events, and what only looks like one stays", "a letter may name a subject of the server's own",
 		"internal/dlq/redrive.go", `	return !strings.HasPrefix(s, "$") && `, "	return ",
 		"internal/dlq", "TestRedriveRefused",

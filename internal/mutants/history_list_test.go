@@ -114,6 +114,11 @@ var historyMutants = []mutant{
 		"cmd/consumer", "TestDLQSelects",
 	},
 	{
+		"dlq touches what was selected", "purge takes an event's number for a letter's",
+		"cmd/consumer/dlqselect.go", "(m.placesOnly || name != digits)", "name != digits",
+		"cmd/consumer", "TestDLQPurge",
+	},
+	{
 		"dlq touches what was selected", "letters that are slow to arrive are left out",
 		"internal/dlq/box.go", "		if info.NumPending == 0 && arrived(info, last) {", "		if info.NumPending == 0 {",
 		"internal/dlq", "TestEachOverBadLink",
