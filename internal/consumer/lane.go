@@ -99,6 +99,7 @@ type Lane struct {
 	memory   memory
 	ackWait  ackWait
 	full     persist.EveryMinute // that the letters are
+	waits    fullQueue           // for that to be over
 	log      *slog.Logger
 }
 

@@ -21,10 +21,6 @@ import (
 // goneAfter is the age from which a missing object is taken for deleted.
 const goneAfter = time.Hour
 
-// fullPause is how long an event waits whose dead letter found no room: whoever
-// makes some expects to see it go on.
-const fullPause = 5 * time.Second
-
 // protocol carries the delivery of ev, as far as that could be decoded, through the
 // outcome protocol (see the package comment) and says how to settle it.
 func (l *Lane) protocol(ctx, start context.Context, d *delivery, ev events.Event, decodeErr error) Settlement {
@@ -210,7 +206,7 @@ func (l *Lane) complete(ctx, start context.Context, d *delivery, r Receipt) Sett
 					l.log.LogAttrs(ctx, slog.LevelError, "dead letter not stored, such events wait: purge or enlarge the stream",
 						slog.String("stream", dlq.Stream), slog.String("event", r.EventID), slog.Any("error", err))
 				}
-				return Settlement{Action: Retry, Delay: fullPause}
+				return Settlement{Action: Retry, Delay: l.waits.pause(time.Now())}
 			}
 			return l.cutShort(ctx, start, d, err)
 		}

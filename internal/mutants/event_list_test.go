@@ -84,8 +84,13 @@ var eventMutants = []mutant{
 	},
 	{
 		"a full DLQ holds its events up", "for a long time after there is room again",
-		"internal/consumer/process.go", "const fullPause = 5 * time.Second", "const fullPause = time.Minute",
+		"internal/consumer/full.go", "fullPause    = 5 * time.Second", "fullPause    = time.Minute",
 		"internal/consumer", "TestOutboxFullLetters",
+	},
+	{
+		"a full DLQ holds its events up", "thousands keep coming back at once",
+		"internal/consumer/full.go", "q.last.Add(fullEvery)", "q.last",
+		"internal/consumer", "TestFullQueue",
 	},
 	{
 		"a full DLQ holds its events up", "a letter that finds no room is forgotten",
