@@ -62,6 +62,7 @@ func (b *Box) each(ctx context.Context, which jetstream.OrderedConsumerConfig, v
 	if err != nil {
 		return fmt.Errorf("read %s: %w", Stream, err)
 	}
+	defer b.forget(ctx, cons)
 	if cons.CachedInfo().NumPending == 0 {
 		return nil
 	}
@@ -89,6 +90,17 @@ func (b *Box) each(ctx context.Context, which jetstream.OrderedConsumerConfig, v
 			return nil
 		}
 	}
+}
+
+// forgetTimeout bounds how long a consumer that is no longer needed is held on to.
+const forgetTimeout = 2 * time.Second
+
+// forget deletes cons. The server would keep it for five minutes, and whoever
+// watches the status makes one every two seconds: accounts have limits.
+func (b *Box) forget(ctx context.Context, cons jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetTimeout)
+	defer cancel()
+	_ = b.letters.DeleteConsumer(ctx, cons.CachedInfo().Name) // then it goes by itself
 }
 
 // maxQuiet is how often in a row nothing may come although there is more.

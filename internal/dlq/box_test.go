@@ -65,6 +65,12 @@ func TestEach(t *testing.T) {
 	if err := r.Each(t.Context(), nil, func(Letter) error { return enough }); !errors.Is(err, enough) {
 		t.Error(err)
 	}
+
+	// The server keeps nothing of all this.
+	info, err := r.letters.Info(t.Context())
+	if err != nil || info.State.Consumers != 0 {
+		t.Errorf("%d consumers are left, %v", info.State.Consumers, err)
+	}
 }
 
 // TestEachOverBadLink: a server that sends nothing for a while has not said that

@@ -119,6 +119,11 @@ var historyMutants = []mutant{
 		"cmd/consumer", "TestDLQPurge",
 	},
 	{
+		"who asks leaves nothing at the server", "a list of letters leaves a consumer",
+		"internal/dlq/box.go", "	defer b.forget(ctx, cons)\n", "",
+		"internal/dlq", "TestEach",
+	},
+	{
 		"dlq touches what was selected", "letters that are slow to arrive are left out",
 		"internal/dlq/box.go", "		if info.NumPending == 0 && arrived(info, last) {", "		if info.NumPending == 0 {",
 		"internal/dlq", "TestEachOverBadLink",
