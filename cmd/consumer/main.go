@@ -87,7 +87,8 @@ func run(args []string, w world) int {
 	ctx, stop := untilSignal(w.stderr, os.Exit)
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	err = parsed.Run(w)
+	w.refused = new(refusals)
+	err = w.refused.explain(parsed.Run(w))
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}

@@ -59,7 +59,7 @@ func (p publishCmd) Run(ctx context.Context, w world) error {
 	}
 	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	nc, err := app.Dial(c)
+	nc, err := w.dial(c)
 	if err != nil {
 		return err
 	}

@@ -168,7 +168,7 @@ func (w world) ledger(ctx context.Context, cfg app.Config) (l dedupe.Ledger, js 
 	if !w.natsNamed() {
 		return dedupe.NewMemory(), nil, func() {}, nil
 	}
-	nc, err := app.Dial(cfg)
+	nc, err := w.dial(cfg)
 	if err != nil {
 		return nil, nil, nil, err
 	}

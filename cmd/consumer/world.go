@@ -25,6 +25,7 @@ type world struct {
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
+	refused *refusals // of the server of NATS; nil: nobody asks
 }
 
 // config is the configuration from the environment.
@@ -32,7 +33,7 @@ func (w world) config() (app.Config, error) { return app.ParseConfig(w.environ) 
 
 // jetStream connects to the NATS of the configuration. closeIt ends that.
 func (w world) jetStream() (cfg app.Config, js jetstream.JetStream, closeIt func(), err error) {
-	return w.jetStreamBy(func(c app.Config) (*nats.Conn, error) { return app.Dial(c) })
+	return w.jetStreamBy(w.dial)
 }
 
 // jetStreamUntil is jetStream, and waits for a server that is down until ctx ends.
@@ -40,8 +41,12 @@ func (w world) jetStreamUntil(ctx context.Context) (cfg app.Config, js jetstream
 	return w.jetStreamBy(func(c app.Config) (*nats.Conn, error) {
 		return app.DialUntil(ctx, c, func(why error) {
 			fmt.Fprintf(w.stderr, "prestage: no connection yet, trying on until --timeout: %s\n", visible(why.Error()))
-		})
+		}, nats.ErrorHandler(w.refused.heard))
 	})
+}
+
+func (w world) dial(c app.Config) (*nats.Conn, error) {
+	return app.Dial(c, nats.ErrorHandler(w.refused.heard))
 }
 
 func (w world) jetStreamBy(dial func(app.Config) (*nats.Conn, error)) (cfg app.Config, js jetstream.JetStream, closeIt func(), err error) {

@@ -27,10 +27,11 @@ func Dial(c Config, more ...nats.Option) (*nats.Conn, error) {
 // DialUntil is Dial for a command that waits for a server that is down, until ctx
 // ends. It calls tell once, with why there is no connection yet. A server that
 // refuses us is not waited for.
-func DialUntil(ctx context.Context, c Config, tell func(error)) (*nats.Conn, error) {
+func DialUntil(ctx context.Context, c Config, tell func(error), more ...nats.Option) (*nats.Conn, error) {
 	var why error
+	more = append([]nats.Option{nats.RetryOnFailedConnect(false)}, more...)
 	nc, err := backoff.RetryNotifyWithData(func() (*nats.Conn, error) {
-		nc, err := connectUntil(ctx, c, instanceName(c), slog.New(slog.DiscardHandler), nil, nats.RetryOnFailedConnect(false))
+		nc, err := connectUntil(ctx, c, instanceName(c), slog.New(slog.DiscardHandler), nil, more...)
 		switch {
 		case err != nil && !isDown(err):
 			return nil, backoff.Permanent(suspect(err))
