@@ -319,10 +319,10 @@ func TestConsumers(t *testing.T) {
 		}},
 		"paused": {
 			func(s *app.Setup) {
-				until := time.Now().Add(time.Hour)
+				until := time.Now().Add(time.Hour - time.Minute)
 				s.Consumers[0].PauseUntil = &until
 			},
-			[]complaint{{Warn, model, "is paused for another 59m", "nats consumer resume EVENTS prestage-default-model"}},
+			[]complaint{{Warn, model, "is paused for another 5", "prestage resume, or nats consumer resume EVENTS prestage-default-model"}},
 		},
 		"another instance": {
 			func(s *app.Setup) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -81,7 +82,8 @@ func (d *doctor) durable(ctx context.Context, b *broker, events jetstream.Stream
 		t.warn(anew, "is deleted, with its place in the stream, when nobody asks it for %s", have.InactiveThreshold)
 	}
 	if info.Paused {
-		t.warn(fmt.Sprintf("nats consumer resume %s %s", d.Config.Stream, want.Durable), "is paused for another %s", info.PauseRemaining)
+		t.warn(fmt.Sprintf("prestage resume, or nats consumer resume %s %s", d.Config.Stream, want.Durable),
+			"is paused for another %s", info.PauseRemaining.Round(time.Second))
 	}
 	t.fine("exists, %d events to come, %d in hand", info.NumPending, info.NumAckPending)
 	return &have

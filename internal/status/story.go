@@ -69,20 +69,27 @@ const (
 // registry, and lists.
 type Expander func(ctx context.Context, ev events.Event, subject string, stored time.Time, yield func(prestage.Item) error) error
 
-// message tells of the message seq, whose receipt is r, nil without one.
+// message tells of the message seq, whose receipt is r, nil without one. That it
+// cannot be read hides nothing else of the story.
 func (s Source) message(ctx context.Context, stream string, seq uint64, r *consumer.Receipt) (Message, error) {
 	out := Message{Stream: stream, StreamSeq: seq, Objects: []Object{}}
+	var m *jetstream.RawStreamMsg
 	from, err := s.JS.Stream(ctx, stream)
-	if err != nil {
-		return out, fmt.Errorf("stream %s: %w", stream, err)
+	if err == nil {
+		m, err = from.GetMsg(ctx, seq)
 	}
-	m, err := from.GetMsg(ctx, seq)
 	switch {
+	case ctx.Err() != nil:
+		return out, ctx.Err()
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		out.Problem = "the stream no longer exists"
+		return out, nil
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		out.Problem = "the stream has lost it since"
 		return out, nil
-	case err != nil:
-		return out, fmt.Errorf("stream %s: %w", stream, err)
+	case err != nil: // whoever publishes chooses the headers, and they may be none
+		out.Problem = "it cannot be read: " + err.Error()
+		return out, nil
 	case r != nil && !m.Time.Equal(r.StreamTime):
 		out.Problem = "the stream was made anew and has another message of this sequence"
 		return out, nil

@@ -1,11 +1,13 @@
 package status
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +84,32 @@ func (a *archive) receipt(t *testing.T, id string, m *jetstream.RawStreamMsg, r 
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// mangled stores an event whose headers no client can read, and returns its place.
+func (a *archive) mangled(t *testing.T) *jetstream.RawStreamMsg {
+	t.Helper()
+	conn, err := net.Dial("tcp", a.source.JS.Conn().ConnectedAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const header, data = "NATS/1.0\r\nno colon\r\n\r\n", "x"
+	fmt.Fprintf(conn, "CONNECT {\"headers\":true,\"no_responders\":true,\"verbose\":false}\r\nHPUB events.checkpoint.written %d %d\r\n%s%s\r\nPING\r\n",
+		len(header), len(header)+len(data), header, data)
+	for lines := bufio.NewScanner(conn); lines.Scan() && lines.Text() != "PONG"; {
+	}
+	for {
+		s, err := a.source.JS.Stream(t.Context(), "EVENTS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := s.CachedInfo().State
+		if _, err := s.GetMsg(t.Context(), last.LastSeq); err != nil {
+			return &jetstream.RawStreamMsg{Sequence: last.LastSeq, Time: last.LastTime}
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -210,7 +238,17 @@ func TestStories(t *testing.T) {
 	a.receipt(t, "lost", &lost, consumer.Receipt{Outcome: consumer.Warm})
 	bad := a.event(t, "bad", `{"uri":"s3://"}`)
 	a.receipt(t, "bad", bad, consumer.Receipt{Outcome: consumer.DeadLettered})
-	for id, want := range map[string]string{"other": "made anew", "lost": "lost it", "bad": "uri"} {
+	a.receipt(t, "mangled", a.mangled(t), consumer.Receipt{Outcome: consumer.Warm})
+	old, err := json.Marshal(consumer.Receipt{EventID: "old", Cluster: "c1", Outcome: consumer.Warm, Stream: "OLD", StreamSeq: 1})
+	if err == nil {
+		_, err = a.receipts.Put(t.Context(), consumer.ReceiptKey("c1", "old", "", "OLD", 1), old)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{
+		"other": "made anew", "lost": "lost it", "bad": "uri", "mangled": "it cannot be read: ", "old": "no longer exists",
+	} {
 		e := a.read(t, id)
 		if len(e.Receipts) != 1 || len(e.Messages) != 1 || !strings.Contains(e.Messages[0].Problem, want) || len(e.Messages[0].Objects) != 0 {
 			t.Errorf("%s: %+v", id, e)
