@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 
 	// Another way through the daemon's lane.
 	"internal/replay": {
-		"internal/consumer", "internal/events", "internal/prestage", "internal/dlq", "internal/outcome", "internal/object",
+		"internal/consumer", "internal/persist", "internal/events", "internal/prestage", "internal/dlq", "internal/outcome", "internal/object",
 	},
 
 	// The producers' side: it sends events and reads receipts.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/persist"
 )
 
 // lagEvery is how often the lane's consumer is looked at. It is the least
@@ -57,7 +59,8 @@ func (l *Lane) lag(ctx context.Context, stream jetstream.Stream, cons jetstream.
 
 // Oldest is the time of the first message above the ack floor that the lane's
 // filters let through. Messages above the floor may be acked already, so this
-// is the age of the oldest unsettled one or a little more.
+// is the age of the oldest unsettled one or a little more. It is zero where that
+// one's headers cannot be read.
 func Oldest(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (time.Time, error) {
 	filters := info.Config.FilterSubjects
 	if info.Config.FilterSubject != "" {
@@ -69,7 +72,7 @@ func Oldest(ctx context.Context, stream jetstream.Stream, info *jetstream.Consum
 	var first time.Time
 	for _, f := range filters {
 		m, err := stream.GetMsg(ctx, info.AckFloor.Stream+1, jetstream.WithGetMsgSubject(f))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
+		if errors.Is(err, jetstream.ErrMsgNotFound) || persist.Mangled(err) { // its time is in its headers
 			continue
 		}
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prestage/prestage/internal/natstest"
 )
 
 func TestLag(t *testing.T) {
@@ -77,6 +79,24 @@ func TestLagFilters(t *testing.T) {
 		if err := rig.events.DeleteMsg(ctx, seq); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestOldestMangled: headers that nobody can read hide the age, and nothing else.
+func TestOldestMangled(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t, setup{})
+	natstest.PublishMangled(t, rig.nc, "events.checkpoint.written")
+	eventually(t, "the event is stored", func() bool {
+		info, err := rig.events.Info(t.Context())
+		return err == nil && info.State.Msgs == 1
+	})
+	info, err := rig.cons.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, err := Oldest(t.Context(), rig.events, info); err != nil || !at.IsZero() {
+		t.Errorf("%s, %v", at, err)
 	}
 }
 

@@ -92,7 +92,7 @@ func (s *receipts) get(ctx context.Context, key string, want Receipt) (held, err
 func (s *receipts) owns(ctx context.Context, want, stored Receipt) (bool, error) {
 	m, err := s.events.GetMsg(ctx, want.StreamSeq)
 	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
+	case errors.Is(err, jetstream.ErrMsgNotFound), persist.Mangled(err):
 		return want.StreamTime.After(stored.StreamTime), nil
 	case err != nil:
 		return false, fmt.Errorf("read message %d: %w", want.StreamSeq, err)

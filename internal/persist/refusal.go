@@ -41,6 +41,16 @@ func TooLarge(err error) bool {
 	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum)
 }
 
+// Mangled says that a message is there whose headers nats.go cannot read. Whoever
+// publishes chooses them, and the server takes any.
+func Mangled(err error) bool {
+	return errors.Is(err, nats.ErrBadHeaderMsg) || (err != nil && err.Error() == noHeaders)
+}
+
+// noHeaders is what nats.go says of a direct get's answer with such headers; it has
+// no name for that (jetstream/stream.go).
+const noHeaders = "nats: response should have headers"
+
 func code(err error) jetstream.ErrorCode {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode

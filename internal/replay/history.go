@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prestage/prestage/internal/events"
+	"github.com/prestage/prestage/internal/persist"
 )
 
 // Range is a part of a stream, both ends included. It is fixed when the replay
@@ -66,8 +67,11 @@ func since(ctx context.Context, stream jetstream.Stream, t time.Time, r Range) (
 	for low < high {
 		middle := low + (high-low)/2
 		m, err := stream.GetMsg(ctx, middle, jetstream.WithGetMsgSubject(">"))
+		for next := middle + 1; persist.Mangled(err) && next < high; next++ {
+			m, err = stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(">"))
+		}
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound): // nothing from here on
+		case errors.Is(err, jetstream.ErrMsgNotFound), persist.Mangled(err): // nothing from here on
 			high = middle
 		case err != nil:
 			return 0, fmt.Errorf("read message %d: %w", middle, err)

@@ -39,6 +39,41 @@ func newStream(t *testing.T, n int, gone ...uint64) (jetstream.Stream, []time.Ti
 	return s, times
 }
 
+// TestSinceMangled: messages whose headers nobody can read are in nobody's way.
+func TestSinceMangled(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	nc, js := srv.Conn(t), srv.JetStream(t)
+	s, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"e.>"}, AllowDirect: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := map[uint64]time.Time{}
+	for seq := uint64(1); seq <= 12; seq++ {
+		if seq%4 != 1 {
+			natstest.PublishMangled(t, nc, "e.a")
+			continue
+		}
+		if _, err := js.Publish(t.Context(), "e.a", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times[seq] = m.Time
+	}
+	for seq, at := range times {
+		// Those right before it may have been stored then, too.
+		if plan, err := resolve(t.Context(), s, Selection{Since: at}); err != nil || plan.Range.First > seq || plan.Range.First+3 < seq {
+			t.Errorf("since %d: %+v, %v", seq, plan.Range, err)
+		}
+	}
+	if plan, err := resolve(t.Context(), s, Selection{Since: times[9].Add(time.Hour)}); err != nil || plan.Range.Last != 12 || plan.Range.First < 10 {
+		t.Errorf("since later: %+v, %v", plan.Range, err)
+	}
+}
+
 // TestResolve: an end may as well be a deleted message beside the one meant.
 func TestResolve(t *testing.T) {
 	t.Parallel()

@@ -1,13 +1,11 @@
 package status
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -90,16 +88,7 @@ func (a *archive) receipt(t *testing.T, id string, m *jetstream.RawStreamMsg, r 
 // mangled stores an event whose headers no client can read, and returns its place.
 func (a *archive) mangled(t *testing.T) *jetstream.RawStreamMsg {
 	t.Helper()
-	conn, err := net.Dial("tcp", a.source.JS.Conn().ConnectedAddr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	const header, data = "NATS/1.0\r\nno colon\r\n\r\n", "x"
-	fmt.Fprintf(conn, "CONNECT {\"headers\":true,\"no_responders\":true,\"verbose\":false}\r\nHPUB events.checkpoint.written %d %d\r\n%s%s\r\nPING\r\n",
-		len(header), len(header)+len(data), header, data)
-	for lines := bufio.NewScanner(conn); lines.Scan() && lines.Text() != "PONG"; {
-	}
+	natstest.PublishMangled(t, a.source.JS.Conn(), "events.checkpoint.written")
 	for {
 		s, err := a.source.JS.Stream(t.Context(), "EVENTS")
 		if err != nil {
