@@ -175,6 +175,10 @@ func TestDLQPurge(t *testing.T) {
 	if diff := cmp.Diff([]string{"5", "7"}, b.rows(t, "ls")); diff != "" {
 		t.Error(diff)
 	}
+	b.fill(t)
+	if diff := cmp.Diff([]string{"3 purged", "3.again purged", "9 purged"}, b.rows(t, "purge", "EVENTS/3", "a", "EVENTS/3", "EVENTS/9", "--yes")); diff != "" {
+		t.Errorf("of letters named twice: %s", diff)
+	}
 	var out, errs bytes.Buffer
 	w := world{environ: b.environ, stdin: strings.NewReader("no\n"), stdout: &out, stderr: &errs}
 	if w.confirms("Sure?") || errs.String() != "Sure? Type yes: " {
@@ -184,7 +188,7 @@ func TestDLQPurge(t *testing.T) {
 		t.Error("a yes is none")
 	}
 	_, stdout, _ := program(b.environ, "dlq", "purge", "--yes")
-	if !strings.HasSuffix(stdout, "2 purged\n") || len(b.rows(t, "ls")) != 0 {
+	if !strings.HasSuffix(stdout, "4 purged\n") || len(b.rows(t, "ls")) != 0 {
 		t.Errorf("purged: %q", stdout)
 	}
 }

@@ -119,9 +119,13 @@ func (m *mailbox) each(ctx context.Context, f letterFilter, visit func(found) er
 	if len(f.Letters) == 0 {
 		return m.Each(ctx, nil, pick)
 	}
-	ids := map[string]bool{} // whether a letter had it
+	ids := map[string]bool{}  // whether a letter had it
+	seen := map[string]bool{} // what was known already: a purged letter has no second name
 	for _, name := range f.Letters {
-		known, err := m.named(ctx, name, pick)
+		known, err := m.named(ctx, name, func(l dlq.Letter) error {
+			seen[name], seen[l.Content().ID] = true, true
+			return pick(l)
+		})
 		if err != nil {
 			return err
 		}
@@ -143,7 +147,7 @@ func (m *mailbox) each(ctx context.Context, f letterFilter, visit func(found) er
 		return err
 	}
 	for _, name := range f.Letters {
-		if had, asked := ids[name]; asked && !had {
+		if had, asked := ids[name]; asked && !had && !seen[name] {
 			return fmt.Errorf("no letter %s in cluster %s: closed, purged, or never written", visible(name), m.cfg.Cluster)
 		}
 	}
