@@ -262,7 +262,7 @@ func (x *waiter) event(ctx context.Context, id string) waited {
 	out := waited{Target: id, Outcome: string(r.Outcome), Reason: r.Reason, Verdict: r.Verdict, WarmAt: r.WarmAt, Error: r.Error}
 	switch {
 	case err != nil:
-		state := "no replica has had the event yet; was it published?"
+		state := fmt.Sprintf("no replica of cluster %s has had the event yet; was it published?", x.cfg.Cluster)
 		if r.Outcome != "" {
 			state = fmt.Sprintf("the event is %s after %d attempts: %s", r.Outcome, r.Attempts, r.Error)
 		}

@@ -141,7 +141,7 @@ func TestWait(t *testing.T) {
 		{"redriving", exitTimeout, "pending"},
 		{"replayed", exitDone, "warm (accepted)"},
 		{"dry", exitTimeout, "was it published?"},
-		{"nobody", exitTimeout, "was it published?"},
+		{"nobody", exitTimeout, "no replica of cluster default has had the event yet; was it published?"},
 		{"s3://ckpt/warm", exitDone, "s3://ckpt/warm: warm (accepted)\n"},
 		{"s3://ckpt/warm --require=synchronous", exitTimeout, "is known as accepted only"},
 		{"cw://ckpt/verified --require=synchronous", exitDone, "warm (verified)"},
