@@ -53,11 +53,16 @@ func listen(t *testing.T, serve func(net.Conn)) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if serve == nil {
-		if err := ln.Close(); err != nil {
+	if serve == nil { // the near end of a connection: nobody listens there, nor can
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", ln.Addr().String())
+		if err != nil {
 			t.Fatal(err)
 		}
-		return ln.Addr().String()
+		t.Cleanup(func() {
+			_ = c.Close()
+			_ = ln.Close()
+		})
+		return c.LocalAddr().String()
 	}
 	var mu sync.Mutex
 	var conns []net.Conn

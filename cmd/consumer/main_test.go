@@ -354,16 +354,16 @@ func TestPublishWaits(t *testing.T) {
 		{"skipped", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Skipped, Reason: outcome.TooSmall}, exitDone, "skipped: too_small\n", ""},
 		{"gone", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Skipped, Reason: outcome.Gone}, exitFailed, "", "skipped: gone, so that nothing was made warm"},
 		{"dead", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.DeadLettered, Reason: outcome.NotFound, Error: "no such key"}, exitFailed, "", "dead-lettered as not_found: no such key"},
-		{"pending", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending, Error: "no luck yet"}, exitTimeout, "", `not warm after 200ms; last error: "no luck yet"`},
-		{"busy", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending}, exitTimeout, "", `not warm after 200ms; it is being worked on`},
-		{"none", consumer.Receipt{}, exitTimeout, "", `stored none as EVENTS/7, not warm after 200ms; it has no receipt yet: does prestage run for the cluster "default"`},
+		{"pending", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending, Error: "no luck yet"}, exitTimeout, "", `not warm after 2s; last error: "no luck yet"`},
+		{"busy", consumer.Receipt{StreamTime: time.Now(), Outcome: consumer.Pending}, exitTimeout, "", `not warm after 2s; it is being worked on`},
+		{"none", consumer.Receipt{}, exitTimeout, "", `stored none as EVENTS/7, not warm after 2s; it has no receipt yet: does prestage run for the cluster "default"`},
 	} {
 		if tt.receipt.Outcome != "" {
 			receipt(tt.name, uint64(i+1), tt.receipt) // it is there already, which a fast daemon does too
 		}
 		timeout := "20s"
 		if tt.code == exitTimeout {
-			timeout = "200ms"
+			timeout = "2s"
 		}
 		begun := time.Now()
 		code, stdout, stderr := program(environ, "publish", "s3://ckpt/a", "--id", tt.name, "--source", "/s", "--wait", "--timeout", timeout)
