@@ -63,7 +63,7 @@ func TestWait(t *testing.T) {
 	if code, stdout, stderr := finish(t, raceBuild, w.environ(t), "dlq", "redrive", "dead"); code != 0 {
 		t.Fatalf("redrive: exit code %d: %s, %s", code, stdout, stderr)
 	}
-	ends(wait("dead", "--timeout=1s"), 3, "no replica has had the event yet")
+	ends(wait("dead", "--timeout=1s"), 3, "no replica of cluster default has had the event yet")
 	redriven := wait("dead")
 	w.run(t)
 	ends(redriven, 0, "dead: warm (")
